@@ -1,0 +1,43 @@
+"""One partition while it is ours: its lanes, its ledger, and whether it still counts."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import TYPE_CHECKING
+
+from relay.core.ledger import Ledger
+
+if TYPE_CHECKING:
+    from relay.core.events import SessionKey
+    from relay.core.lane import Lane
+
+
+class Stage(IntEnum):
+    """How far an assignment is from its end."""
+
+    OWNED = 0
+    LEAVING = 1  # nothing new leaves, answers still count
+    GONE = 2  # somebody else may own the partition: nothing counts any more
+
+
+class Assignment:
+    """A partition from the moment it is assigned until it is revoked. When it comes back it is another assignment.
+
+    Lanes point to their assignment, so an answer that outlives a rebalance is recognised: its lane's assignment is gone.
+    """
+
+    __slots__ = ("generation", "in_flight", "lanes", "ledger", "partition", "stage", "topic")
+
+    def __init__(self, topic: str, partition: int, *, generation: int = 0, ledger: Ledger | None = None) -> None:
+        """Begin an assignment. Generations count up within a process."""
+        self.topic = topic
+        self.partition = partition
+        self.generation = generation
+        self.ledger = ledger or Ledger()
+        self.lanes: dict[SessionKey, Lane] = {}
+        self.in_flight = 0  # calls under way
+        self.stage = Stage.OWNED
+
+    def __repr__(self) -> str:
+        """Name the partition and the generation."""
+        return f"Assignment({self.topic}[{self.partition}]#{self.generation} {self.stage.name})"

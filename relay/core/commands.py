@@ -1,0 +1,101 @@
+"""All that can be asked for. The pump carries these out; the core never does anything itself."""
+
+from enum import StrEnum
+from typing import TypeAlias
+
+import msgspec
+
+from relay.core.assignment import Assignment
+from relay.core.events import ApiSessionId, Details, PlayerEvent, Record, SessionKey
+from relay.core.lane import Lane
+from relay.core.reasons import Reason
+
+
+class Cause(StrEnum):
+    """Why an API session was opened: the label of `relay_sessions_opened_total`."""
+
+    FIRST = "first"  # a sessionStart of an unknown player session
+    LOST = "lost"  # the API no longer knew the one before
+    REJOINED = "rejoined"  # an unknown player session that is already under way
+    RESTARTED = "restarted"  # a sessionStart on a key that had a session before
+
+
+class OpenSession(msgspec.Struct, frozen=True, gc=False):
+    """Open an API session."""
+
+    lane: Lane
+    start: Details
+    playhead: float
+    ts: int
+    cause: Cause
+    qoe_data: bytes = b""
+
+
+class SendEvent(msgspec.Struct, frozen=True, gc=False):
+    """Send one event to an API session: the head of the lane, or something told again."""
+
+    lane: Lane
+    session_id: ApiSessionId
+    event: PlayerEvent
+
+
+class Wait(msgspec.Struct, frozen=True, gc=False):
+    """Report `Woke` with this ticket after at least `seconds`, and at most `jitter_seconds` later: the pump draws how much."""
+
+    lane: Lane
+    seconds: float
+    jitter_seconds: float
+    ticket: int
+
+
+class Finish(msgspec.Struct, frozen=True, gc=False):
+    """The event was delivered and needs nothing more."""
+
+    lane: Lane
+    event: PlayerEvent
+
+
+class Skip(msgspec.Struct, frozen=True, gc=False):
+    """The record was finished before a restart and needs nothing more."""
+
+    assignment: Assignment
+    offset: int
+
+
+class SetAside(msgspec.Struct, frozen=True, gc=False):
+    """Write a dead letter; the event is finished once Kafka has confirmed it."""
+
+    assignment: Assignment
+    record: Record
+    reason: Reason
+    detail: str = ""
+    key: SessionKey | None = None
+    attempts: int = 0
+    status: int = 0
+    first_tried_at: float = 0.0  # on the core's clock; 0 when it was never tried
+
+
+class Change(StrEnum):
+    """What became of a session, for logs and metrics."""
+
+    OPENED = "opened"
+    LOST = "lost"
+    REFUSED = "refused"
+    ENDED = "ended"
+    FORGOTTEN = "forgotten"
+    TOLD = "told"  # one thing that was open was told again
+    TELLING_REFUSED = "telling_refused"  # the API refused it on the new session
+    RETRIED = "retried"
+    GIVEN_UP = "given_up"
+
+
+class Announce(msgspec.Struct, frozen=True, gc=False):
+    """Tell the operators; nothing depends on it."""
+
+    lane: Lane
+    change: Change
+    detail: str = ""  # a cause or a status, from closed lists only
+    status: int = 0
+
+
+Command: TypeAlias = OpenSession | SendEvent | Wait | Finish | Skip | SetAside | Announce

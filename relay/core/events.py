@@ -1,0 +1,79 @@
+"""The nouns that everybody shares: what a player said, and the record it came in.
+
+In: nothing. Out: `PlayerEvent`, `Record`, `Details` and the identifiers, as frozen values.
+"""
+
+import re
+from enum import StrEnum
+from typing import Final, NewType
+
+import msgspec
+
+SessionKey = NewType("SessionKey", str)
+"""The player's own name for its session: the record's key."""
+
+ApiSessionId = NewType("ApiSessionId", str)
+"""The API's name for the session that it keeps for us. Made only by `as_session_id`."""
+
+_SESSION_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,128}")
+
+
+def as_session_id(text: str) -> ApiSessionId | None:
+    """The text as an id, or None. An id becomes part of URLs and log lines, so nothing else may pass as one."""
+    return ApiSessionId(text) if _SESSION_ID.fullmatch(text) else None
+
+
+class EventType(StrEnum):
+    """The nineteen types of the classic API: the vocabulary of the relay, whichever dialect goes out."""
+
+    SESSION_START = "sessionStart"
+    SESSION_COMPLETE = "sessionComplete"
+    SESSION_END = "sessionEnd"
+    PLAY = "play"
+    PING = "ping"
+    PAUSE_START = "pauseStart"
+    BUFFER_START = "bufferStart"
+    BITRATE_CHANGE = "bitrateChange"
+    ERROR = "error"
+    AD_BREAK_START = "adBreakStart"
+    AD_BREAK_COMPLETE = "adBreakComplete"
+    AD_START = "adStart"
+    AD_COMPLETE = "adComplete"
+    AD_SKIP = "adSkip"
+    CHAPTER_START = "chapterStart"
+    CHAPTER_COMPLETE = "chapterComplete"
+    CHAPTER_SKIP = "chapterSkip"
+    STATE_START = "stateStart"
+    STATE_END = "stateEnd"
+
+
+class Record(msgspec.Struct, frozen=True, gc=False):
+    """Bytes from Kafka, kept as they came so that a dead letter can hold the original."""
+
+    offset: int
+    key: bytes | None = None
+    value: bytes | None = None
+    headers: tuple[tuple[str, bytes | None], ...] = ()
+    timestamp_ms: int = 0  # Unix milliseconds, as Kafka has it
+    appended_at: float = 0.0  # the same moment on the core's clock, in seconds
+
+
+class Details(msgspec.Struct, frozen=True, gc=False):
+    """What an event carries besides its time: JSON objects as bytes, empty when there is none."""
+
+    params: bytes = b""
+    custom_metadata: bytes = b""
+
+
+class PlayerEvent(msgspec.Struct, frozen=True, gc=False):
+    """One thing that a player said. The three objects are JSON as it came in, byte for byte, and empty when there was none."""
+
+    event_type: EventType
+    playhead: float  # seconds; an int that came in stays an int
+    ts: int  # the player's clock, Unix milliseconds; never altered
+    params: bytes = b""
+    qoe_data: bytes = b""
+    custom_metadata: bytes = b""
+    state_name: str = ""  # media.state.name, for stateStart and stateEnd
+    start: Details | None = None  # what a sessionStart would carry, where the event brought it along
+    record: Record | None = None  # None for what the relay itself says again

@@ -1,0 +1,162 @@
+"""All that can happen. The outer parts report these values; nothing else reaches the core.
+
+Verdicts say what an answer of the API means (`verdict.py` and the dialects make them); nexts say what stands at the head of a lane
+(`router.py` makes them); the others come from Kafka and from the pump's timer.
+"""
+
+from typing import TypeAlias
+
+import msgspec
+
+from relay.core.assignment import Assignment
+from relay.core.events import ApiSessionId, PlayerEvent, Record, SessionKey
+from relay.core.lane import Lane
+from relay.core.reasons import Reason
+
+# --- verdicts: what an answer means ---------------------------------------------------------------------------------------------
+
+
+class Opened(msgspec.Struct, frozen=True, gc=False):
+    """The API opened a session."""
+
+    session_id: ApiSessionId
+
+
+class Accepted(msgspec.Struct, frozen=True, gc=False):
+    """The API took the event."""
+
+
+class Lost(msgspec.Struct, frozen=True, gc=False):
+    """404 or 410 to an event: the API session is gone, the event is not to blame."""
+
+    status: int
+
+
+class TryAgain(msgspec.Struct, frozen=True, gc=False):
+    """The moment's fault: the same call may succeed later."""
+
+    cause: str  # "status_503", "timeout", "connect", "reset", "no_session_id", …: a closed list, fit for a metric's label
+    status: int = 0  # 0 when there was no answer
+    retry_after_seconds: float = 0.0
+    is_outcome_unknown: bool = False  # the request left, and nobody knows whether it was applied
+
+
+class Misconfigured(msgspec.Struct, frozen=True, gc=False):
+    """Our own fault: credentials, address, datastream. Nothing may be set aside for it."""
+
+    status: int
+    advice: str  # what to check, for the log
+
+
+class Refused(msgspec.Struct, frozen=True, gc=False):
+    """The event's fault: the same body would be refused again."""
+
+    status: int
+    detail: str = ""  # the API's words, for the dead letter; never logged
+
+
+class LostTooOften(msgspec.Struct, frozen=True, gc=False):
+    """404 or 410 once more, after as many openings as one event may cost."""
+
+    status: int
+
+
+class GivenUp(msgspec.Struct, frozen=True, gc=False):
+    """Tried often or long enough, while the API served others."""
+
+    reason: Reason
+    status: int = 0
+    detail: str = ""
+
+
+Verdict: TypeAlias = Opened | Accepted | Lost | TryAgain | Misconfigured | Refused
+
+
+# --- nexts: what stands at the head of the lane when its turn comes ----------------------------------------------------------------
+
+
+class NextStart(msgspec.Struct, frozen=True, gc=False):
+    """A `sessionStart`."""
+
+
+class NextJoin(msgspec.Struct, frozen=True, gc=False):
+    """An event of an unknown session, and what its start would have carried is known."""
+
+
+class NextEvent(msgspec.Struct, frozen=True, gc=False):
+    """Any other event."""
+
+
+class NextComplete(msgspec.Struct, frozen=True, gc=False):
+    """A `sessionComplete`."""
+
+
+class NextEnd(msgspec.Struct, frozen=True, gc=False):
+    """A `sessionEnd`."""
+
+
+class NextTold(msgspec.Struct, frozen=True, gc=False):
+    """Something that was open in a lost session and must be told again before the head."""
+
+
+# --- what the router is told ----------------------------------------------------------------------------------------------------
+
+
+class Assigned(msgspec.Struct, frozen=True, gc=False):
+    """A partition is ours from now on."""
+
+    assignment: Assignment
+
+
+class Leaving(msgspec.Struct, frozen=True, gc=False):
+    """A partition is about to be taken: nothing new leaves for it, calls under way may end and still count."""
+
+    assignment: Assignment
+
+
+class Revoked(msgspec.Struct, frozen=True, gc=False):
+    """A partition is no longer ours: what is still under way for it no longer counts."""
+
+    assignment: Assignment
+
+
+class Arrived(msgspec.Struct, frozen=True, gc=False):
+    """An event came in and was understood."""
+
+    assignment: Assignment
+    key: SessionKey
+    event: PlayerEvent
+
+
+class Unreadable(msgspec.Struct, frozen=True, gc=False):
+    """A record came in and was not understood."""
+
+    assignment: Assignment
+    record: Record
+    reason: Reason
+    detail: str = ""
+    key: SessionKey | None = None
+
+
+class Answered(msgspec.Struct, frozen=True, gc=False):
+    """A call has ended."""
+
+    lane: Lane
+    verdict: Verdict
+
+
+class Woke(msgspec.Struct, frozen=True, gc=False):
+    """A lane has waited as long as it asked to. A ticket that is not the lane's current one is void."""
+
+    lane: Lane
+    ticket: int
+
+
+class StoredAside(msgspec.Struct, frozen=True, gc=False):
+    """Kafka has confirmed the dead letter of an event."""
+
+    assignment: Assignment
+    offset: int
+
+
+Input: TypeAlias = Assigned | Leaving | Revoked | Arrived | Unreadable | Answered | Woke | StoredAside

@@ -1,0 +1,138 @@
+"""The waiting events of one player session, and what the relay knows of its API session: head first, one call in flight.
+
+A lane is data; `session.py` moves it from state to state, `router.py` decides whose turn it is.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import TYPE_CHECKING
+
+from relay.core.playback import Playback
+
+if TYPE_CHECKING:
+    from relay.core.assignment import Assignment
+    from relay.core.events import ApiSessionId, Details, PlayerEvent, SessionKey
+
+
+class State(IntEnum):
+    """Where a player session stands. At rest it waits for its turn, for a timer or for an event; in flight it waits for an answer."""
+
+    # At rest.
+    ABSENT = 0  # no API session, and none is being opened
+    READY = 1  # an API session is open
+    LOST = 2  # the API session is gone and another is needed
+    COMPLETED = 3  # sessionComplete was taken: only sessionEnd may follow
+    ENDED = 4  # over; a sessionStart begins again
+    REFUSED = 5  # the API refused to open it; a sessionStart begins again
+    # In flight: opening.
+    OPENING = 6  # for a sessionStart
+    JOINING = 7  # for an event of a session that is already under way
+    REOPENING = 8  # in place of a lost one
+    # In flight: sending.
+    SENDING = 9  # an event
+    COMPLETING = 10  # a sessionComplete
+    CLOSING = 11  # a sessionEnd
+    TELLING = 12  # something that was open in the lost session
+    REPLACING = 13  # the relay's own sessionEnd, before a second sessionStart
+
+
+IN_FLIGHT_FROM = State.OPENING
+SENDING_FROM = State.SENDING
+
+
+class Lane:
+    """One player session of one assignment. Compared by identity: a session that comes back after a rebalance has another lane."""
+
+    __slots__ = (
+        "__weakref__",
+        "active_at",
+        "assignment",
+        "attempts",
+        "failures",
+        "first_tried_at",
+        "had_session",
+        "is_queued",
+        "is_waiting",
+        "key",
+        "last_offset",
+        "last_playhead",
+        "last_ts",
+        "openings",
+        "playback",
+        "served_seen",
+        "session_id",
+        "start",
+        "state",
+        "strikes",
+        "ticket",
+        "to_tell",
+        "waiting",
+    )
+
+    def __init__(self, key: SessionKey, assignment: Assignment) -> None:
+        """Begin empty: nothing is known of the session yet."""
+        self.key = key
+        self.assignment = assignment
+        self.state = State.ABSENT
+        self.waiting: list[PlayerEvent] = []  # a list, not a deque: an idle lane costs 56 bytes instead of 760
+        self.active_at = 0.0
+
+        # What the relay knows of the API session.
+        self.session_id: ApiSessionId | None = None
+        self.start: Details | None = None
+        self.playback: Playback | None = None
+        self.to_tell: list[PlayerEvent] = []
+        self.had_session = False
+        self.last_playhead: float = 0
+        self.last_ts = 0
+        self.last_offset = -1  # of the last event that left the head
+
+        # Whose turn it is.
+        self.is_queued = False
+        self.is_waiting = False  # a timer is set
+        self.ticket = 0  # of that timer
+
+        # The trouble with the head.
+        self.attempts = 0  # requests in all
+        self.strikes = 0  # answers of 500 while the API served others
+        self.failures = 0  # since the last success: the exponent of the backoff
+        self.openings = 0  # sessions that were opened for it
+        self.served_seen = 0  # how many calls the API had served when the head was last tried
+        self.first_tried_at = 0.0
+
+    @property
+    def is_in_flight(self) -> bool:
+        """Whether an answer is awaited."""
+        return self.state >= IN_FLIGHT_FROM
+
+    def take_head(self) -> PlayerEvent:
+        """The head is done with; the next event has a fresh start."""
+        head = self.waiting.pop(0)
+        self.attempts = 0
+        self.strikes = 0
+        self.failures = 0
+        self.openings = 0
+        if head.record is not None:
+            self.last_offset = head.record.offset
+        return head
+
+    def remember(self, event: PlayerEvent) -> None:
+        """The API took an event of the player: keep what a new session would have to be told."""
+        self.last_playhead = event.playhead
+        self.last_ts = event.ts
+        if event.event_type in Playback.CHANGED_BY:
+            if self.playback is None:
+                self.playback = Playback()
+            self.playback.apply(event)
+
+    def forget_session(self) -> None:
+        """The API session is over: keep nothing of it."""
+        self.session_id = None
+        self.start = None
+        self.playback = None
+        self.to_tell = []
+
+    def __repr__(self) -> str:
+        """Name the state, never the player's key."""
+        return f"Lane({self.assignment.topic}[{self.assignment.partition}] {self.state.name}, {len(self.waiting)} waiting)"

@@ -1,0 +1,27 @@
+"""Why an event was set aside: one closed list, shared by dead letters, metrics, logs, pages and commands."""
+
+from enum import StrEnum
+
+
+class Reason(StrEnum):
+    """The value of the header `relay.reason`. Adding one is a change of the outside; renaming one breaks replays."""
+
+    # The record itself, found before it reached a lane.
+    EMPTY_VALUE = "empty_value"  # a null or zero-length value
+    RECORD_TOO_LARGE = "record_too_large"  # more bytes than the limit for one record
+    INVALID_KEY = "invalid_key"  # not UTF-8, too long, or missing where the value has no sessionKey either
+    NOT_JSON = "not_json"  # the value cannot be parsed
+    INVALID_EVENT = "invalid_event"  # parsed, but a field is missing, unknown or of another type
+    UNKNOWN_EVENT_TYPE = "unknown_event_type"
+    UNTRANSLATABLE = "untranslatable"  # valid, but has no place in the dialect that goes out
+
+    # The session that the event belongs to.
+    NO_SESSION_START = "no_session_start"  # unknown session, and not enough known to open it
+    SESSION_REFUSED = "session_refused"  # the API refused the opening of its session
+    AFTER_END = "after_end"  # came after sessionEnd, or after sessionComplete and is no sessionEnd
+    LOST_TOO_OFTEN = "lost_too_often"  # each of the sessions opened for it was gone again
+
+    # What the API answered to the event itself.
+    REJECTED = "rejected"  # 400, 413, 415, 422: the same body would fail again
+    ATTEMPTS_EXHAUSTED = "attempts_exhausted"  # 500 each time, while the API served others
+    TOO_OLD = "too_old"  # still failing when it was older than the limit

@@ -1,0 +1,350 @@
+"""The state machine of one player session: its whole life is one table.
+
+In: what happened to a lane (an answer, or its turn). Out: the lane's next state, and commands.
+
+The theory:
+
+1. A lane at rest that has something to say waits for its *turn*; the turn tells it what stands at its head (`NextStart`, `NextEvent`, …).
+   A lane in flight waits for an answer. So each lane has one call in flight at most, and waits without holding anything.
+2. A call that may succeed later puts the lane back where it was before the call: it tries again when its turn comes.
+3. A session that is gone (404, 410) leaves the lane LOST with the refused event still at its head. Its next turn opens another session,
+   then what was open is told again one by one, then the head is sent as if nothing had happened.
+4. An event leaves the head in one of two ways: finished, or set aside. Neither is undone.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Final, TypeAlias
+
+from relay.core.commands import Announce, Cause, Change, Command, Finish, OpenSession, SendEvent, SetAside
+from relay.core.events import Details, EventType, PlayerEvent
+from relay.core.inputs import (
+    Accepted,
+    GivenUp,
+    Lost,
+    LostTooOften,
+    NextComplete,
+    NextEnd,
+    NextEvent,
+    NextJoin,
+    NextStart,
+    NextTold,
+    Opened,
+    Refused,
+    TryAgain,
+)
+from relay.core.lane import Lane, State
+from relay.core.reasons import Reason
+from relay.core.starts import resumed
+
+Next: TypeAlias = NextStart | NextJoin | NextEvent | NextComplete | NextEnd | NextTold
+Happened: TypeAlias = Next | Opened | Accepted | Lost | LostTooOften | TryAgain | Refused | GivenUp
+Respond: TypeAlias = Callable[[Lane, Happened], list[Command]]
+
+
+class ImpossibleTransition(AssertionError):
+    """Something happened that cannot happen in this state: a bug of the relay. The process stops, the offset stays uncommitted."""
+
+
+def advance(lane: Lane, happened: Happened) -> list[Command]:
+    """Move a lane on, and say what is to be done."""
+    try:
+        state, respond = _TABLE[lane.state][type(happened)]
+    except KeyError:
+        message = f"{type(happened).__name__} while {lane.state.name}"
+        raise ImpossibleTransition(message) from None
+    commands = respond(lane, happened)
+    lane.state = state
+    return commands
+
+
+# --- responses: opening -----------------------------------------------------------------------------------------------------------
+
+
+def open_first(lane: Lane, _: Happened) -> list[Command]:
+    """Open the session that the head asks for."""
+    head = lane.waiting[0]
+    lane.start = Details(params=head.params, custom_metadata=head.custom_metadata)
+    cause = Cause.RESTARTED if lane.had_session else Cause.FIRST
+    return [OpenSession(lane, lane.start, head.playhead, head.ts, cause, head.qoe_data)]
+
+
+def open_joining(lane: Lane, _: Happened) -> list[Command]:
+    """Open a session that is already under way; its start was put into the lane beforehand."""
+    head = lane.waiting[0]
+    assert lane.start is not None
+    return [OpenSession(lane, lane.start, head.playhead, head.ts, Cause.REJOINED)]
+
+
+def open_again(lane: Lane, _: Happened) -> list[Command]:
+    """Open a session in place of the lost one, at the moment of the event that found it gone."""
+    head = lane.waiting[0]
+    assert lane.start is not None
+    return [OpenSession(lane, resumed(lane.start), head.playhead, head.ts, Cause.LOST)]
+
+
+def opened_first(lane: Lane, happened: Happened) -> list[Command]:
+    """The sessionStart at the head is delivered."""
+    cause = Cause.RESTARTED if lane.had_session else Cause.FIRST
+    head = lane.take_head()
+    adopted = _adopt(lane, happened, cause)
+    lane.remember(head)
+    return [*adopted, Finish(lane, head)]
+
+
+def opened_joining(lane: Lane, happened: Happened) -> list[Command]:
+    """The head may go now."""
+    lane.openings += 1
+    return _adopt(lane, happened, Cause.REJOINED)
+
+
+def opened_again(lane: Lane, happened: Happened) -> list[Command]:
+    """What was open is told first, then the head goes again."""
+    lane.openings += 1
+    playback = lane.playback
+    adopted = _adopt(lane, happened, Cause.LOST)
+    if playback is not None:
+        lane.playback = playback
+        lane.to_tell = playback.told_before(lane.waiting[0])
+    return adopted
+
+
+def _adopt(lane: Lane, happened: Happened, cause: Cause) -> list[Command]:
+    assert isinstance(happened, Opened)
+    lane.session_id = happened.session_id
+    lane.playback = None
+    lane.to_tell = []
+    lane.had_session = True
+    lane.failures = 0
+    return [Announce(lane, Change.OPENED, cause)]
+
+
+def refuse_start(lane: Lane, happened: Happened) -> list[Command]:
+    """The sessionStart itself is set aside, and what follows it will be."""
+    return _refuse(lane, happened, Reason.REJECTED)
+
+
+def refuse_session(lane: Lane, happened: Happened) -> list[Command]:
+    """The head is not to blame, but has no session to go to."""
+    return _refuse(lane, happened, Reason.SESSION_REFUSED)
+
+
+def _refuse(lane: Lane, happened: Happened, reason: Reason) -> list[Command]:
+    assert isinstance(happened, Refused)
+    aside = _set_aside(lane, reason, happened.status, happened.detail)
+    lane.forget_session()
+    lane.had_session = True
+    return [aside, Announce(lane, Change.REFUSED, status=happened.status)]
+
+
+def give_up_start(lane: Lane, happened: Happened) -> list[Command]:
+    """The sessionStart is given up, and with it the session."""
+    commands = give_up(lane, happened)
+    lane.forget_session()
+    lane.had_session = True
+    return commands
+
+
+# --- responses: sending -----------------------------------------------------------------------------------------------------------
+
+
+def send_head(lane: Lane, _: Happened) -> list[Command]:
+    """Send the event at the head."""
+    assert lane.session_id is not None
+    return [SendEvent(lane, lane.session_id, lane.waiting[0])]
+
+
+def tell_again(lane: Lane, _: Happened) -> list[Command]:
+    """Send the next thing that was open in the lost session."""
+    assert lane.session_id is not None
+    return [SendEvent(lane, lane.session_id, lane.to_tell[0])]
+
+
+def end_old(lane: Lane, _: Happened) -> list[Command]:
+    """End the open session where it was last seen, before another sessionStart."""
+    assert lane.session_id is not None
+    end = PlayerEvent(event_type=EventType.SESSION_END, playhead=lane.last_playhead, ts=lane.last_ts)
+    return [SendEvent(lane, lane.session_id, end)]
+
+
+def finish(lane: Lane, _: Happened) -> list[Command]:
+    """The head is delivered."""
+    head = lane.take_head()
+    lane.remember(head)
+    return [Finish(lane, head)]
+
+
+def finish_end(lane: Lane, _: Happened) -> list[Command]:
+    """The session is over: it was ended, or there was nothing left to end."""
+    head = lane.take_head()
+    lane.forget_session()
+    return [Finish(lane, head), Announce(lane, Change.ENDED)]
+
+
+def told(lane: Lane, _: Happened) -> list[Command]:
+    """One thing less to tell."""
+    lane.to_tell.pop(0)
+    lane.failures = 0
+    return [Announce(lane, Change.TOLD)]
+
+
+def telling_refused(lane: Lane, happened: Happened) -> list[Command]:
+    """The API took it once and refuses it now; the session goes on without it."""
+    assert isinstance(happened, Refused | GivenUp)
+    lane.to_tell.pop(0)
+    return [Announce(lane, Change.TELLING_REFUSED, status=happened.status)]
+
+
+def ended_old(lane: Lane, _: Happened) -> list[Command]:
+    """The old session is over, by our word or because it was gone; the sessionStart at the head is next."""
+    lane.forget_session()
+    lane.failures = 0
+    return [Announce(lane, Change.ENDED)]
+
+
+def lose(lane: Lane, happened: Happened) -> list[Command]:
+    """The API session is gone; the head stays."""
+    assert isinstance(happened, Lost | LostTooOften)
+    lane.session_id = None
+    lane.to_tell = []
+    return [Announce(lane, Change.LOST, status=happened.status)]
+
+
+def lose_and_set_aside(lane: Lane, happened: Happened) -> list[Command]:
+    """The API session is gone once more; the head is set aside, the next event may have more luck."""
+    assert isinstance(happened, LostTooOften)
+    aside = _set_aside(lane, Reason.LOST_TOO_OFTEN, happened.status)
+    return [aside, *lose(lane, happened)]
+
+
+# --- responses: both --------------------------------------------------------------------------------------------------------------
+
+
+def keep(_lane: Lane, _happened: Happened) -> list[Command]:
+    """Nothing is decided: the same call goes again in its turn. The router says when."""
+    return []
+
+
+def reject(lane: Lane, happened: Happened) -> list[Command]:
+    """The event is set aside, the session goes on."""
+    assert isinstance(happened, Refused)
+    return [_set_aside(lane, Reason.REJECTED, happened.status, happened.detail)]
+
+
+def give_up(lane: Lane, happened: Happened) -> list[Command]:
+    """Tried often or long enough: the event is set aside."""
+    assert isinstance(happened, GivenUp)
+    return [_set_aside(lane, happened.reason, happened.status, happened.detail), Announce(lane, Change.GIVEN_UP, happened.reason)]
+
+
+def no_start(lane: Lane, _: Happened) -> list[Command]:
+    """Nobody has said what this session plays."""
+    return [_set_aside(lane, Reason.NO_SESSION_START)]
+
+
+def session_refused(lane: Lane, _: Happened) -> list[Command]:
+    """The session was refused."""
+    return [_set_aside(lane, Reason.SESSION_REFUSED)]
+
+
+def after_end(lane: Lane, _: Happened) -> list[Command]:
+    """The session is over."""
+    return [_set_aside(lane, Reason.AFTER_END)]
+
+
+def _set_aside(lane: Lane, reason: Reason, status: int = 0, detail: str = "") -> SetAside:
+    attempts = lane.attempts
+    head = lane.take_head()
+    assert head.record is not None
+    return SetAside(
+        lane.assignment,
+        head.record,
+        reason,
+        detail,
+        key=lane.key,
+        attempts=attempts,
+        status=status,
+        first_tried_at=lane.first_tried_at if attempts else 0.0,
+    )
+
+
+# --- the table --------------------------------------------------------------------------------------------------------------------
+
+S = State
+
+# (state, what happened)      → (next state, how to respond)
+TRANSITIONS: Final[Mapping[tuple[State, type[Happened]], tuple[State, Respond]]] = {
+    (S.ABSENT, NextStart): (S.OPENING, open_first),
+    (S.ABSENT, NextJoin): (S.JOINING, open_joining),
+    (S.ABSENT, NextEvent): (S.ABSENT, no_start),
+    (S.ABSENT, NextComplete): (S.ABSENT, no_start),
+    (S.ABSENT, NextEnd): (S.ABSENT, no_start),
+    (S.OPENING, Opened): (S.READY, opened_first),
+    (S.OPENING, TryAgain): (S.ABSENT, keep),
+    (S.OPENING, Refused): (S.REFUSED, refuse_start),
+    (S.OPENING, GivenUp): (S.REFUSED, give_up_start),
+    (S.JOINING, Opened): (S.READY, opened_joining),
+    (S.JOINING, TryAgain): (S.ABSENT, keep),
+    (S.JOINING, Refused): (S.REFUSED, refuse_session),
+    (S.JOINING, GivenUp): (S.ABSENT, give_up),
+    (S.READY, NextStart): (S.REPLACING, end_old),
+    (S.READY, NextTold): (S.TELLING, tell_again),
+    (S.READY, NextEvent): (S.SENDING, send_head),
+    (S.READY, NextComplete): (S.COMPLETING, send_head),
+    (S.READY, NextEnd): (S.CLOSING, send_head),
+    (S.SENDING, Accepted): (S.READY, finish),
+    (S.SENDING, Lost): (S.LOST, lose),
+    (S.SENDING, LostTooOften): (S.LOST, lose_and_set_aside),
+    (S.SENDING, TryAgain): (S.READY, keep),
+    (S.SENDING, Refused): (S.READY, reject),
+    (S.SENDING, GivenUp): (S.READY, give_up),
+    (S.COMPLETING, Accepted): (S.COMPLETED, finish),
+    (S.COMPLETING, Lost): (S.LOST, lose),
+    (S.COMPLETING, LostTooOften): (S.LOST, lose_and_set_aside),
+    (S.COMPLETING, TryAgain): (S.READY, keep),
+    (S.COMPLETING, Refused): (S.READY, reject),
+    (S.COMPLETING, GivenUp): (S.READY, give_up),
+    (S.CLOSING, Accepted): (S.ENDED, finish_end),
+    (S.CLOSING, Lost): (S.ENDED, finish_end),
+    (S.CLOSING, LostTooOften): (S.ENDED, finish_end),
+    (S.CLOSING, TryAgain): (S.READY, keep),
+    (S.CLOSING, Refused): (S.READY, reject),
+    (S.CLOSING, GivenUp): (S.READY, give_up),
+    (S.LOST, NextStart): (S.OPENING, open_first),
+    (S.LOST, NextEvent): (S.REOPENING, open_again),
+    (S.LOST, NextComplete): (S.REOPENING, open_again),
+    (S.LOST, NextEnd): (S.ENDED, finish_end),
+    (S.REOPENING, Opened): (S.READY, opened_again),
+    (S.REOPENING, TryAgain): (S.LOST, keep),
+    (S.REOPENING, Refused): (S.REFUSED, refuse_session),
+    (S.REOPENING, GivenUp): (S.LOST, give_up),
+    (S.TELLING, Accepted): (S.READY, told),
+    (S.TELLING, Lost): (S.LOST, lose),
+    (S.TELLING, LostTooOften): (S.LOST, lose_and_set_aside),
+    (S.TELLING, TryAgain): (S.READY, keep),
+    (S.TELLING, Refused): (S.READY, telling_refused),
+    (S.TELLING, GivenUp): (S.READY, telling_refused),
+    (S.REPLACING, Accepted): (S.ENDED, ended_old),
+    (S.REPLACING, Lost): (S.ENDED, ended_old),
+    (S.REPLACING, LostTooOften): (S.ENDED, ended_old),
+    (S.REPLACING, TryAgain): (S.READY, keep),
+    (S.REPLACING, Refused): (S.ENDED, ended_old),
+    (S.REPLACING, GivenUp): (S.ENDED, ended_old),
+    (S.COMPLETED, NextStart): (S.OPENING, open_first),
+    (S.COMPLETED, NextEvent): (S.COMPLETED, after_end),
+    (S.COMPLETED, NextComplete): (S.COMPLETED, after_end),
+    (S.COMPLETED, NextEnd): (S.CLOSING, send_head),
+    (S.ENDED, NextStart): (S.OPENING, open_first),
+    (S.ENDED, NextEvent): (S.ENDED, after_end),
+    (S.ENDED, NextComplete): (S.ENDED, after_end),
+    (S.ENDED, NextEnd): (S.ENDED, after_end),
+    (S.REFUSED, NextStart): (S.OPENING, open_first),
+    (S.REFUSED, NextEvent): (S.REFUSED, session_refused),
+    (S.REFUSED, NextComplete): (S.REFUSED, session_refused),
+    (S.REFUSED, NextEnd): (S.REFUSED, session_refused),
+}  # a pair that is missing here is a bug of the relay: advance() raises ImpossibleTransition
+
+_TABLE: Final[dict[State, dict[type, tuple[State, Respond]]]] = {
+    state: {what: reaction for (when, what), reaction in TRANSITIONS.items() if when is state} for state in State
+}
+
+__all__ = ["TRANSITIONS", "Happened", "ImpossibleTransition", "advance"]

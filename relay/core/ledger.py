@@ -28,27 +28,36 @@ class Taken(Enum):
 class Ledger:
     """The account of one partition during one assignment."""
 
-    __slots__ = ("_finished_before", "_next", "_outstanding")
+    __slots__ = ("_finished_before", "_finished_below", "_next", "_outstanding")
 
     def __init__(self, finished_before: tuple[tuple[int, int], ...] = ()) -> None:
         """Start with what receipts say is finished: ranges [first, end), ascending and apart."""
-        self._outstanding: dict[int, None] = {}
+        self._outstanding: dict[int, float] = {}  # offset → when it was appended to the log
         self._next: int | None = None  # the offset after the last that was taken
         self._finished_before = list(reversed(finished_before))
+        self._finished_below = 0  # the offset after the highest finished one
 
-    def take(self, offset: int) -> Taken:
+    def take(self, offset: int, appended_at: float = 0.0) -> Taken:
         """Enter an offset into the account."""
         if self._next is not None and offset < self._next:
             return Taken.REPEATED
         self._next = offset + 1
         if self._finished_before and self._was_finished(offset):
+            self._finished_below = offset + 1
             return Taken.FINISHED_BEFORE
-        self._outstanding[offset] = None
+        self._outstanding[offset] = appended_at
         return Taken.NEW
 
     def finish(self, offset: int) -> None:
         """An outstanding offset needs nothing more. To finish one twice, or one never taken, is a bug of the relay."""
         del self._outstanding[offset]
+        if offset >= self._finished_below:
+            self._finished_below = offset + 1
+
+    @property
+    def finished_below(self) -> int:
+        """The offset after the highest that is finished; between the safe offset and this one, finished and outstanding ones mix."""
+        return self._finished_below
 
     @property
     def safe(self) -> int | None:
@@ -64,6 +73,11 @@ class Ledger:
     def outstanding_count(self) -> int:
         """How many offsets are taken and not finished."""
         return len(self._outstanding)
+
+    @property
+    def oldest_appended_at(self) -> float | None:
+        """When the lowest outstanding record was appended to the log."""
+        return next(iter(self._outstanding.values()), None)
 
     def is_outstanding(self, offset: int) -> bool:
         """Whether an offset was taken and is not finished."""

@@ -173,7 +173,7 @@ class Router:
         assert record is not None
         if assignment.stage is not Stage.OWNED:
             return []  # it will be read by the next owner
-        taken = assignment.ledger.take(record.offset)
+        taken = assignment.ledger.take(record.offset, record.appended_at)
         if taken is not Taken.NEW:
             return _not_new(taken, assignment, record.offset)
         lane = assignment.lanes.get(happened.key)
@@ -195,7 +195,7 @@ class Router:
         assignment, record = happened.assignment, happened.record
         if assignment.stage is not Stage.OWNED:
             return []
-        taken = assignment.ledger.take(record.offset)
+        taken = assignment.ledger.take(record.offset, record.appended_at)
         if taken is not Taken.NEW:
             return _not_new(taken, assignment, record.offset)
         return [SetAside(assignment, record, happened.reason, happened.detail, key=happened.key)]

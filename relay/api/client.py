@@ -1,0 +1,120 @@
+"""Commands → requests of httpx → answers → verdicts.
+
+In: `OpenSession` and `SendEvent`. Out: a `Verdict`, always: no failure of the outside travels further as an exception.
+
+The client speaks to `httpx.AsyncBaseTransport` itself: `AsyncClient` would add cookies, redirects and a hundred microseconds to each call,
+and the relay wants none of them. The session's path goes as httpx's `target` extension beside one base URL, since to parse a URL for each
+session would cost more than the rest of the request.
+"""
+
+import time
+from collections.abc import Callable, Mapping
+from email.utils import parsedate_to_datetime
+from typing import Final
+
+import httpx
+
+from relay.api.dialect import ApiCall, Dialect
+from relay.core.commands import OpenSession, SendEvent
+from relay.core.inputs import Verdict
+from relay.core.verdict import ACCEPTED, Answer, Unreachable
+
+ANSWER_BYTES_READ_MAX: Final = 16_384  # what a refusal may say of itself
+_NOT_SENT: Final = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol, httpx.LocalProtocolError)
+_CAUSES: Final[tuple[tuple[type[httpx.TransportError], str], ...]] = (
+    (httpx.TimeoutException, "timeout"),
+    (httpx.ConnectError, "connect"),
+    (httpx.NetworkError, "reset"),
+    (httpx.RemoteProtocolError, "protocol"),
+)
+_OK: Final = range(200, 300)
+
+
+class ApiClient:
+    """Carries out one call at a time per lane, any number side by side."""
+
+    def __init__(
+        self,
+        transport: httpx.AsyncBaseTransport,
+        dialect: Dialect,
+        *,
+        url: str,
+        headers: Mapping[str, str] | None = None,
+        timeout_seconds: float = 10.0,
+        wall_clock: Callable[[], float] = time.time,
+    ) -> None:
+        """Speak a dialect to one host, over a transport that the client does not own."""
+        self._transport = transport
+        self._dialect = dialect
+        self._url = httpx.URL(url)
+        own = {"host": self._url.netloc.decode("ascii"), "content-type": "application/json", "accept": "application/json"}
+        self._headers = [(name.encode("ascii"), value.encode("latin-1")) for name, value in (own | dict(headers or {})).items()]
+        self._timeout = dict.fromkeys(("connect", "read", "write", "pool"), timeout_seconds)
+        self._wall_clock = wall_clock
+
+    async def perform(self, command: OpenSession | SendEvent) -> tuple[Verdict, int]:
+        """Carry out a command: what its answer means, and the status (0 without an answer)."""
+        if isinstance(command, SendEvent):
+            answer = await self._post(self._dialect.sending(command))
+            if answer is ACCEPTED_ANSWER:
+                return ACCEPTED, ACCEPTED_ANSWER.status
+            return self._dialect.judge_sending(answer), _status(answer)
+        answer = await self._post(self._dialect.opening(command), reads_success=True)
+        return self._dialect.judge_opening(answer), _status(answer)
+
+    async def _post(self, call: ApiCall, *, reads_success: bool = False) -> Answer | Unreachable:
+        request = httpx.Request(
+            "POST",
+            self._url,
+            headers=[*self._headers, (b"content-length", b"%d" % len(call.body))],
+            stream=httpx.ByteStream(call.body),
+            extensions={"timeout": self._timeout, "target": call.target},
+        )
+        try:
+            response = await self._transport.handle_async_request(request)
+            if response.status_code in _OK and not reads_success and type(response.stream) is httpx.ByteStream:
+                return ACCEPTED_ANSWER if response.status_code == ACCEPTED_ANSWER.status else Answer(response.status_code)
+            return await self._read(response)
+        except httpx.TransportError as error:
+            return Unreachable(_cause(error), was_sent=not isinstance(error, _NOT_SENT))
+
+    async def _read(self, response: httpx.Response) -> Answer:
+        body = b""
+        try:
+            async for chunk in response.aiter_bytes():
+                body += chunk
+                if len(body) >= ANSWER_BYTES_READ_MAX:
+                    break
+        except httpx.DecodingError:
+            body = b""  # a content encoding that is none: the status still counts
+        finally:
+            await response.aclose()
+        headers = response.headers
+        return Answer(
+            response.status_code,
+            self._retry_after_seconds(headers.get("retry-after")),
+            headers.get("location", ""),
+            body[:ANSWER_BYTES_READ_MAX],
+        )
+
+    def _retry_after_seconds(self, text: str | None) -> float:
+        """Both forms, seconds and a date; nonsense counts as nothing."""
+        if not text:
+            return 0.0
+        if text.strip().isdecimal():
+            return float(text)
+        try:
+            return max(0.0, parsedate_to_datetime(text).timestamp() - self._wall_clock())
+        except (ValueError, OverflowError):
+            return 0.0
+
+
+ACCEPTED_ANSWER: Final = Answer(204)
+
+
+def _status(answer: Answer | Unreachable) -> int:
+    return answer.status if isinstance(answer, Answer) else 0
+
+
+def _cause(error: httpx.TransportError) -> str:
+    return next((cause for kind, cause in _CAUSES if isinstance(error, kind)), "transport")

@@ -1,0 +1,133 @@
+"""What a session needs to go on after a restart, as bytes for the state topic.
+
+In: a lane. Out: its memoir as bytes, and back into a lane.
+
+Versioned and compact: fields that say nothing are left out, a later version may add fields that this one does not know, and a memoir of a
+version that changed the meaning of a field is not read at all. Of two memoirs of one session the one with the higher place in the log
+wins: a former owner may still have written after it lost the partition.
+"""
+
+from typing import Final
+
+import msgspec
+
+from relay.core.events import Details, EventType, as_session_id
+from relay.core.lane import Lane, State
+from relay.core.playback import Playback
+
+VERSION: Final = 1
+
+_STANDINGS: Final = {State.READY: "open", State.COMPLETED: "completed", State.LOST: "lost", State.REFUSED: "refused"}
+_STATES: Final = {standing: state for state, standing in _STANDINGS.items()}
+_RESTING: Final = {
+    State.SENDING: State.READY,
+    State.COMPLETING: State.READY,
+    State.CLOSING: State.READY,
+    State.TELLING: State.READY,
+    State.REPLACING: State.READY,
+    State.REOPENING: State.LOST,
+}
+_NOTHING: Final = msgspec.Raw(b"")
+
+
+class NoMemoir(ValueError):  # noqa: N818  # a fact about bytes
+    """The bytes are not a memoir that this version understands."""
+
+
+class _Said(msgspec.Struct, gc=False, omit_defaults=True):
+    """Details, with their JSON as it came."""
+
+    p: msgspec.Raw = _NOTHING
+    m: msgspec.Raw = _NOTHING
+
+
+class Memoir(msgspec.Struct, gc=False, omit_defaults=True):
+    """The wire form; short names, since there is one per session."""
+
+    v: int
+    at: int  # place in the log: the offset of the last event that left the lane's head
+    standing: str
+    id: str = ""
+    start: _Said | None = None
+    chapter: _Said | None = None
+    brk: _Said | None = None
+    ad: _Said | None = None
+    states: dict[str, _Said] = {}
+    playing: str = ""
+    playhead: float = 0
+    ts: int = 0
+    untold: bool = False  # opened in place of a lost session, and not yet told everything
+
+
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder(Memoir).decode
+
+
+def write(lane: Lane) -> bytes | None:
+    """The memoir of a lane; None when there is nothing worth remembering: a tombstone."""
+    standing = _STANDINGS.get(_RESTING.get(lane.state, lane.state))
+    if standing is None:
+        return None
+    memory = lane.playback or Playback()
+    return _encode(
+        Memoir(
+            v=VERSION,
+            at=lane.last_offset,
+            standing=standing,
+            id=lane.session_id or "",
+            start=_said(lane.start),
+            chapter=_said(memory.chapter),
+            brk=_said(memory.ad_break),
+            ad=_said(memory.ad),
+            states={name: _said(details) or _Said() for name, details in memory.states.items()},
+            playing=memory.playing or "",
+            playhead=lane.last_playhead,
+            ts=lane.last_ts,
+            untold=bool(lane.to_tell),
+        )
+    )
+
+
+def read(value: bytes) -> Memoir:
+    """The memoir in a value of the state topic. Raises `NoMemoir`."""
+    try:
+        memoir = _decode(value)
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
+        raise NoMemoir("not understood") from error
+    if memoir.v != VERSION:
+        raise NoMemoir("another version")
+    if memoir.standing not in _STATES or (memoir.standing in ("open", "completed") and as_session_id(memoir.id) is None):
+        raise NoMemoir("not consistent")
+    if memoir.playing and memoir.playing not in EventType:
+        raise NoMemoir("not consistent")
+    return memoir
+
+
+def restore(lane: Lane, memoir: Memoir) -> None:
+    """Put a lane where its memoir says it stood."""
+    lane.state = _STATES[memoir.standing]
+    lane.session_id = as_session_id(memoir.id) if memoir.id else None
+    lane.start = _details(memoir.start)
+    lane.had_session = True
+    lane.last_offset = memoir.at
+    lane.last_playhead = memoir.playhead
+    lane.last_ts = memoir.ts
+    if memoir.chapter or memoir.brk or memoir.ad or memoir.states or memoir.playing:
+        memory = lane.playback = Playback()
+        memory.chapter = _details(memoir.chapter)
+        memory.ad_break = _details(memoir.brk)
+        memory.ad = _details(memoir.ad)
+        memory.states = {name: _details(said) or Details() for name, said in memoir.states.items()}
+        memory.playing = EventType(memoir.playing) if memoir.playing else None
+    if memoir.untold:
+        # What was open was not told in full before the restart. The session is treated as lost, so that the next event opens
+        # another and tells all of it: half a memory would be worse than an opening more.
+        lane.state, lane.session_id = State.LOST, None
+
+
+def _said(details: Details | None) -> _Said | None:
+    return None if details is None else _Said(msgspec.Raw(details.params), msgspec.Raw(details.custom_metadata))
+
+
+def _details(said: _Said | None) -> Details | None:
+    return None if said is None else Details(bytes(said.p), bytes(said.m))

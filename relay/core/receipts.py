@@ -1,0 +1,126 @@
+"""Receipts: which offsets beyond the committed one are finished, as text that travels with the commit.
+
+In: a ledger. Out: text for the commit's metadata, and back: ranges that a restart may skip.
+
+One stuck session holds back the offset of its whole partition, and everything behind it would be delivered again after a restart. Kafka
+keeps a text with each committed offset; it holds the lengths of runs, outstanding and finished in turn, as varints in base64, deflated when
+that is shorter. Since a ledger knows what is outstanding, the text grows with what is under way and not with how far the others ran ahead.
+
+A text that is not ours, or damaged, must not make two billion offsets look finished: it carries a version and a checksum, and what does not
+fit them is no receipt.
+"""
+
+import zlib
+from base64 import b64decode, b64encode
+from collections.abc import Iterator
+from typing import Final
+
+from relay.core.ledger import Ledger
+
+TEXT_LENGTH_MAX: Final = 4_000  # the broker takes 4,096 bytes, of which the client uses one
+_PLAIN: Final = "r"
+_DEFLATED: Final = "z"
+_CHECKSUM_BYTES: Final = 4
+_DEFLATE_FROM_BYTES: Final = 64  # below this it only grows
+_BITS: Final = 7
+_MORE: Final = 0x80
+
+Ranges = tuple[tuple[int, int], ...]
+"""Finished offsets as [first, end), ascending and apart."""
+
+
+class NoReceipt(ValueError):  # noqa: N818  # a fact about a text
+    """The text is not a receipt of ours."""
+
+
+def write(ledger: Ledger) -> tuple[str, bool]:
+    """The receipt of a ledger, and whether all that is finished fitted into it.
+
+    What does not fit is left out from the end: it would be repeated after a crash, never lost.
+    """
+    safe, finished_below = ledger.safe, ledger.finished_below
+    if safe is None or finished_below <= safe:
+        return "", True
+    runs = list(_runs(ledger, finished_below))
+    text = _encode(runs)
+    is_whole = len(text) <= TEXT_LENGTH_MAX
+    while len(text) > TEXT_LENGTH_MAX:
+        runs = runs[: max(2, len(runs) * 3 // 4 & ~1)]  # pairs: outstanding, finished
+        text = _encode(runs)
+    return text, is_whole
+
+
+def read(text: str, offset: int) -> Ranges:
+    """The finished ranges beyond a committed offset. Raises `NoReceipt` for anything that was not written by `write`."""
+    if not text:
+        return ()
+    try:
+        packed = b64decode(text[1:].encode("ascii"), validate=True)
+        if text[0] == _DEFLATED:
+            packed = _inflate(packed)
+        elif text[0] != _PLAIN:
+            raise NoReceipt("another version")
+    except (ValueError, zlib.error) as error:
+        raise NoReceipt(str(error)) from error
+    body, checksum = packed[:-_CHECKSUM_BYTES], packed[-_CHECKSUM_BYTES:]
+    if _checksum(body) != checksum:
+        raise NoReceipt("the checksum does not fit")
+    ranges: list[tuple[int, int]] = []
+    place = offset
+    for index, length in enumerate(_varints(body)):
+        if index % 2:
+            ranges.append((place, place + length))
+        place += length
+    return tuple(ranges)
+
+
+def _runs(ledger: Ledger, end: int) -> Iterator[int]:
+    """Lengths of runs from the safe offset on: outstanding, finished, outstanding, … and a finished one last."""
+    outstanding = [offset for offset in ledger.outstanding() if offset < end]
+    first = outstanding[0]
+    breaks = [index for index in range(1, len(outstanding)) if outstanding[index] - outstanding[index - 1] != 1]
+    for index in (*breaks, len(outstanding)):
+        last = outstanding[index - 1]
+        yield last + 1 - first
+        first = outstanding[index] if index < len(outstanding) else end
+        yield first - last - 1
+
+
+def _encode(runs: list[int]) -> str:
+    body = bytearray()
+    for length in runs:
+        rest = length
+        while rest > _MORE - 1:
+            body.append(rest & (_MORE - 1) | _MORE)
+            rest >>= _BITS
+        body.append(rest)
+    packed = bytes(body) + _checksum(body)
+    if len(packed) >= _DEFLATE_FROM_BYTES:
+        deflated = zlib.compress(packed, 1)
+        if len(deflated) < len(packed):
+            return _DEFLATED + b64encode(deflated).decode("ascii")
+    return _PLAIN + b64encode(packed).decode("ascii")
+
+
+def _varints(body: bytes) -> Iterator[int]:
+    number, shift = 0, 0
+    for byte in body:
+        number |= (byte & (_MORE - 1)) << shift
+        if byte & _MORE:
+            shift += _BITS
+        else:
+            yield number
+            number, shift = 0, 0
+
+
+def _checksum(body: bytes | bytearray) -> bytes:
+    return zlib.crc32(body).to_bytes(_CHECKSUM_BYTES, "big")
+
+
+def _inflate(packed: bytes) -> bytes:
+    """No more than a receipt can hold, whatever the text claims."""
+    inflater = zlib.decompressobj()
+    inflated = inflater.decompress(packed, TEXT_LENGTH_MAX * 64)
+    if inflater.unconsumed_tail:
+        raise NoReceipt("too long to be a receipt")
+    return inflated

@@ -1,0 +1,1 @@
+"""Record bytes → player events, or the reason why not."""

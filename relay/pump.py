@@ -10,14 +10,18 @@ import heapq
 import logging
 import time
 from collections.abc import Callable
+from functools import partial
 from random import Random
 from typing import Final, Protocol
 
+from relay.core import memoir, receipts
 from relay.core.assignment import Assignment, Stage
-from relay.core.commands import Announce, Change, Command, Finish, OpenSession, SendEvent, SetAside, Skip, Wait
+from relay.core.commands import Announce, Change, Command, Finish, Forget, OpenSession, Remember, SendEvent, SetAside, Skip, Wait
 from relay.core.events import PlayerEvent, Record, SessionKey
 from relay.core.inputs import Answered, Arrived, Assigned, Input, Leaving, Revoked, StoredAside, Unreadable, Woke
 from relay.core.lane import Lane
+from relay.core.ledger import Ledger
+from relay.core.memoir import Memoir
 from relay.core.pressure import CircuitState
 from relay.core.router import Router
 from relay.input.native import Unreadable as UnreadableRecord
@@ -26,6 +30,7 @@ from relay.kafka.source import (
     CommitFailed,
     CommitPoint,
     Committed,
+    CommittedPosition,
     Fetched,
     PartitionsAssigned,
     PartitionsLeaving,
@@ -38,6 +43,8 @@ from relay.observe.metrics import Tallies
 
 log = logging.getLogger("relay.pump")
 
+FAREWELL_SECONDS_MAX: Final = 1.5  # for the memoirs of partitions that leave; their callback waits two
+RECEIPT_LENGTH_PAUSE: Final = receipts.TEXT_LENGTH_MAX * 3 // 4  # take no more records before finished offsets have no room
 IDLE_SWEEPS: Final = 20  # a silent session is forgotten at most a twentieth of the limit late
 
 
@@ -114,17 +121,43 @@ class Flows(Protocol):
         ...
 
 
+class KeepsMemoirs(Protocol):
+    """The state topic's face."""
+
+    @property
+    def is_failing(self) -> bool:
+        """Whether memoirs cannot be written now."""
+        ...
+
+    def write(self, topic: str, partition: int, key: SessionKey, memoir: bytes | None) -> None:
+        """Write a memoir, or a tombstone."""
+        ...
+
+    def after_written(self, topic: str, partition: int, then: Callable[[], None]) -> None:
+        """Call back once all that was written for the partition so far is confirmed."""
+        ...
+
+    def restore(self, topic: str, partition: int, found: "Found", done: Callable[[], None]) -> None:
+        """Read all memoirs of the partition, in the order of the log, in chunks; then say that it is done."""
+        ...
+
+
+Found = Callable[[list[tuple[SessionKey, Memoir | None]]], None]
+
+
 class _Departure:
-    """Partitions that are about to leave, while calls under way for them may end."""
+    """Partitions that are about to leave: calls under way may end, then memoirs are written, then it is said what may be committed."""
 
     def __init__(self, assignments: list[Assignment], reply: Callable[[list[CommitPoint]], None]) -> None:
         self.assignments = assignments
         self.reply = reply
         self.timer: Handle | None = None
+        self.unwritten = len(assignments)
+        self.points: list[CommitPoint] = []
 
     @property
     def is_quiet(self) -> bool:
-        return all(assignment.in_flight == 0 for assignment in self.assignments)
+        return all(assignment.in_flight == 0 and assignment.asides_pending == 0 for assignment in self.assignments)
 
 
 class Pump:
@@ -137,6 +170,7 @@ class Pump:
         reader: Reads,
         calls: StartsCalls,
         letters: StoresLetters,
+        memoirs: KeepsMemoirs,
         source: Flows,
         tallies: Tallies,
         loop: Loop,
@@ -157,6 +191,7 @@ class Pump:
         self._reader = reader
         self._calls = calls
         self._letters = letters
+        self._memoirs = memoirs
         self._source = source
         self._tallies = tallies
         self._loop = loop
@@ -177,8 +212,10 @@ class Pump:
         self._alarm_at = float("inf")
         self._generation = 0
         self._departures: list[_Departure] = []
-        self._committed: dict[Assignment, int] = {}
-        self._is_committing = False
+        self._committed: dict[Assignment, CommitPoint] = {}
+        self._receipts_under_way: dict[tuple[str, int], Assignment] = {}
+        self._due_points: list[CommitPoint] = []
+        self._is_receipt_long: dict[tuple[str, int], bool] = {}
         self._is_paused = False
         self._circuits = {"open": CircuitState.CLOSED, "send": CircuitState.CLOSED}
         self._swept_at = self.last_pass_at
@@ -189,6 +226,8 @@ class Pump:
             Finish: self._finish,
             Skip: self._skip,
             SetAside: self._set_aside,
+            Remember: self._remember,
+            Forget: self._forget,
             Announce: self._announce,
         }
         self._receive: dict[type[SourceMessage], Callable[..., None]] = {
@@ -347,14 +386,38 @@ class Pump:
         self._source.taken()
 
     def _assigned(self, assigned: PartitionsAssigned) -> None:
+        self._tallies.rebalanced("assigned")
+        log.info("partitions assigned", extra={"count": len(assigned.partitions)})
         for position in assigned.partitions:
             self._generation += 1
-            assignment = Assignment(position.topic, position.partition, generation=self._generation)
-            self.put(Assigned(assignment))
-        self._tallies.rebalanced("assigned")
-        self._drain_inbox()
-        self._source.release([(position.topic, position.partition) for position in assigned.partitions])
-        log.info("partitions assigned", extra={"count": len(assigned.partitions)})
+            ledger = Ledger(_finished_before(position))
+            assignment = Assignment(position.topic, position.partition, generation=self._generation, ledger=ledger)
+            self.router.handle(Assigned(assignment), self._clock())
+            self._restore(assignment)
+
+    def _restore(self, assignment: Assignment) -> None:
+        """Take up the sessions of a partition before its first event is handled; other partitions go on meanwhile."""
+        began = self._clock()
+
+        def found(entries: list[tuple[SessionKey, Memoir | None]]) -> None:
+            if assignment.stage is Stage.OWNED:
+                for key, memoir in entries:
+                    if memoir is None:
+                        self.router.erase(assignment, key)
+                    else:
+                        self.router.restore(assignment, key, memoir, self._clock())
+
+        def done() -> None:
+            if assignment.stage is Stage.OWNED:
+                seconds = self._clock() - began
+                self._tallies.restored(len(assignment.lanes), seconds)
+                log.info(
+                    "sessions restored",
+                    extra={"partition": assignment.partition, "count": len(assignment.lanes), "seconds": round(seconds, 3)},
+                )
+                self._source.release([(assignment.topic, assignment.partition)])
+
+        self._memoirs.restore(assignment.topic, assignment.partition, found, done)
 
     def _leaving(self, leaving: PartitionsLeaving) -> None:
         assignments = self._owned(leaving.partitions)
@@ -367,15 +430,42 @@ class Pump:
         log.info("partitions leaving", extra={"count": len(assignments)})
 
     def _depart(self, departure: _Departure) -> None:
-        """Fence the partitions, then say what may be committed for them."""
+        """Write what the next owner needs, fence the partitions, and say what may be committed once it is written."""
         if departure not in self._departures:
             return
         self._departures.remove(departure)
         if departure.timer is not None:
             departure.timer.cancel()
-        points = self._points(departure.assignments)
+        departure.timer = self._loop.call_later(FAREWELL_SECONDS_MAX, lambda: self._farewell_failed(departure))
+        for assignment in departure.assignments:
+            point = self._point(assignment)
+            if point is not None:
+                departure.points.append(point)
+            for lane in assignment.lanes.values():
+                if lane.is_stale or lane in assignment.changed:
+                    self._write_memoir(lane)
         self._fence(departure.assignments)
-        departure.reply(points)
+        for assignment in departure.assignments:
+            self._memoirs.after_written(assignment.topic, assignment.partition, lambda: self._written(departure))
+        if not departure.assignments:
+            self._farewell(departure)
+
+    def _written(self, departure: _Departure) -> None:
+        departure.unwritten -= 1
+        if departure.unwritten == 0:
+            self._farewell(departure)
+
+    def _farewell(self, departure: _Departure) -> None:
+        if departure.timer is not None:
+            departure.timer.cancel()
+            departure.timer = None
+            departure.reply(departure.points)
+
+    def _farewell_failed(self, departure: _Departure) -> None:
+        """Without its memoirs nothing new may be committed: the next owner repeats what was delivered since the last receipt."""
+        log.error("memoirs could not be written in time: partitions leave without a commit")
+        departure.points = []
+        self._farewell(departure)
 
     def _lost(self, lost: PartitionsLost) -> None:
         assignments = self._owned(lost.partitions)
@@ -388,6 +478,8 @@ class Pump:
         for assignment in assignments:
             self.router.handle(Revoked(assignment), now)
             self._committed.pop(assignment, None)
+            self._is_receipt_long.pop((assignment.topic, assignment.partition), None)
+            self._receipt_ended(assignment)
 
     def _owned(self, partitions: list[tuple[str, int]]) -> list[Assignment]:
         assignments = self.router.assignments
@@ -401,41 +493,93 @@ class Pump:
     def _tick(self) -> None:
         """A receipt is due: make durable what was delivered."""
         self._loop.call_later(self._receipt_seconds, self._tick)
+        self._protect(self._write_receipts)
         self._schedule()  # so that `last_pass_at` proves that the loop turns
-        if not self._is_committing:
-            points = self._points([one for one in self.router.assignments.values() if one.stage is Stage.OWNED])
-            if points:
-                self._is_committing = True
-                self._source.commit(points)
         if self._clock() - self._swept_at >= self._sweep_seconds:
             self._sweep()
 
-    def _points(self, assignments: list[Assignment]) -> list[CommitPoint]:
-        """What may be committed and has not been."""
-        points: list[CommitPoint] = []
-        for assignment in assignments:
-            safe = assignment.ledger.safe
-            if safe is not None and safe != self._committed.get(assignment):
-                points.append(CommitPoint(assignment.topic, assignment.partition, safe, ""))
-        return points
+    def _write_receipts(self) -> None:
+        """Memoirs first, then the commit: what the receipt calls finished is never ahead of what a restart knows of its session."""
+        for place, assignment in self.router.assignments.items():
+            if assignment.stage is not Stage.OWNED or place in self._receipts_under_way:
+                continue
+            point = self._point(assignment)
+            if point is None and not assignment.changed:
+                continue
+            for lane in assignment.changed:
+                self._write_memoir(lane)
+            assignment.changed.clear()
+            if point is not None:
+                self._receipts_under_way[place] = assignment
+                self._memoirs.after_written(*place, partial(self._commit, assignment, point))
+
+    def _commit(self, assignment: Assignment, point: CommitPoint) -> None:
+        if assignment.stage is not Stage.OWNED:
+            self._receipt_ended(assignment)
+            return
+        self._due_points.append(point)
+        if len(self._due_points) == 1:
+            self._loop.call_soon(self._commit_due)
+
+    def _commit_due(self) -> None:
+        """One commit for all partitions whose memoirs are written."""
+        points, self._due_points = self._due_points, []
+        self._source.commit(points)
+
+    def _point(self, assignment: Assignment) -> CommitPoint | None:
+        """What may be committed, unless it has been."""
+        ledger = assignment.ledger
+        if ledger.safe is None:
+            return None
+        text = receipts.write(ledger)
+        self._is_receipt_long[assignment.topic, assignment.partition] = len(text) > RECEIPT_LENGTH_PAUSE
+        point = CommitPoint(assignment.topic, assignment.partition, ledger.safe, text)
+        return None if point == self._committed.get(assignment) else point
 
     def _commit_ended(self, committed: Committed) -> None:
-        self._is_committing = False
         self._tallies.committed(is_success=True)
         for point in committed.points:
-            assignment = self.router.assignments.get((point.topic, point.partition))
+            assignment = self._receipts_under_way.get((point.topic, point.partition))
             if assignment is not None:
-                self._committed[assignment] = point.offset
+                self._committed[assignment] = point
+                self._receipt_ended(assignment)
 
     def _commit_failed(self, failed: CommitFailed) -> None:
-        self._is_committing = False
         self._tallies.committed(is_success=False)
         log.warning("commit failed", extra={"cause": failed.cause})
+        for point in failed.points:
+            assignment = self._receipts_under_way.get((point.topic, point.partition))
+            if assignment is not None:
+                self._receipt_ended(assignment)
+
+    def _receipt_ended(self, assignment: Assignment) -> None:
+        place = (assignment.topic, assignment.partition)
+        if self._receipts_under_way.get(place) is assignment:
+            del self._receipts_under_way[place]
+
+    # --- memoirs ----------------------------------------------------------------------------------------------------------------------
+
+    def _remember(self, remember: Remember) -> None:
+        self._write_memoir(remember.lane)
+
+    def _forget(self, forget: Forget) -> None:
+        lane = forget.lane
+        if lane.had_session:
+            self._memoirs.write(lane.assignment.topic, lane.assignment.partition, lane.key, None)
+
+    def _write_memoir(self, lane: Lane) -> None:
+        lane.is_stale = False
+        self._memoirs.write(lane.assignment.topic, lane.assignment.partition, lane.key, memoir.write(lane))
 
     # --- flow -------------------------------------------------------------------------------------------------------------------------
 
     def _check_fullness(self) -> None:
-        is_full = self.router.buffer.is_full or self._letters.pending_bytes > self._letter_bytes_max
+        is_full = (
+            self.router.buffer.is_full
+            or self._letters.pending_bytes > self._letter_bytes_max
+            or self._memoirs.is_failing
+            or any(self._is_receipt_long.values())
+        )
         if is_full != self._is_paused:
             self._is_paused = is_full
             if is_full:
@@ -478,6 +622,16 @@ class Pump:
         self._alarm = None
         self._alarm_at = float("inf")
         self._schedule()
+
+
+def _finished_before(position: CommittedPosition) -> receipts.Ranges:
+    if position.offset is None or not position.metadata:
+        return ()
+    try:
+        return receipts.read(position.metadata, position.offset)
+    except receipts.NoReceipt as error:
+        log.warning("receipt not understood: starting at the committed offset", extra={"partition": position.partition, "cause": str(error)})
+        return ()
 
 
 _LEVELS: Final = {

@@ -26,7 +26,7 @@ class Assignment:
     Lanes point to their assignment, so an answer that outlives a rebalance is recognised: its lane's assignment is gone.
     """
 
-    __slots__ = ("generation", "in_flight", "lanes", "ledger", "partition", "stage", "topic")
+    __slots__ = ("asides_pending", "changed", "generation", "in_flight", "lanes", "ledger", "partition", "stage", "topic")
 
     def __init__(self, topic: str, partition: int, *, generation: int = 0, ledger: Ledger | None = None) -> None:
         """Begin an assignment. Generations count up within a process."""
@@ -35,7 +35,9 @@ class Assignment:
         self.generation = generation
         self.ledger = ledger or Ledger()
         self.lanes: dict[SessionKey, Lane] = {}
+        self.changed: dict[Lane, None] = {}  # lanes whose memoirs no longer say what is true
         self.in_flight = 0  # calls under way
+        self.asides_pending = 0  # dead letters that Kafka has not confirmed
         self.stage = Stage.OWNED
 
     def __repr__(self) -> str:

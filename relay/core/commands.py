@@ -75,6 +75,18 @@ class SetAside(msgspec.Struct, frozen=True, gc=False):
     first_tried_at: float = 0.0  # on the core's clock; 0 when it was never tried
 
 
+class Remember(msgspec.Struct, frozen=True, gc=False):
+    """Write the lane's memoir now: an API session was opened, and a crash must not open it again."""
+
+    lane: Lane
+
+
+class Forget(msgspec.Struct, frozen=True, gc=False):
+    """The lane is let go of: leave a tombstone where its memoir was."""
+
+    lane: Lane
+
+
 class Change(StrEnum):
     """What became of a session, for logs and metrics."""
 
@@ -98,4 +110,4 @@ class Announce(msgspec.Struct, frozen=True, gc=False):
     status: int = 0
 
 
-Command: TypeAlias = OpenSession | SendEvent | Wait | Finish | Skip | SetAside | Announce
+Command: TypeAlias = OpenSession | SendEvent | Wait | Finish | Skip | SetAside | Remember | Forget | Announce

@@ -52,7 +52,10 @@ class Lane:
         "failures",
         "first_tried_at",
         "had_session",
+        "is_changed",
         "is_queued",
+        "is_stale",
+        "is_untold",
         "is_waiting",
         "key",
         "last_offset",
@@ -60,6 +63,7 @@ class Lane:
         "last_ts",
         "openings",
         "playback",
+        "sent_offset",
         "served_seen",
         "session_id",
         "start",
@@ -83,10 +87,15 @@ class Lane:
         self.start: Details | None = None
         self.playback: Playback | None = None
         self.to_tell: list[PlayerEvent] = []
+        self.is_untold = False  # restored in the middle of the telling: it begins again before the next event
         self.had_session = False
         self.last_playhead: float = 0
         self.last_ts = 0
         self.last_offset = -1  # of the last event that left the head
+
+        self.sent_offset = -1  # of the last head that was sent, to watch over the order
+        self.is_changed = False  # the memoir no longer says what is open
+        self.is_stale = False  # the memoir no longer says how far the playhead is: good enough, but for a farewell
 
         # Whose turn it is.
         self.is_queued = False
@@ -121,10 +130,12 @@ class Lane:
         """The API took an event of the player: keep what a new session would have to be told."""
         self.last_playhead = event.playhead
         self.last_ts = event.ts
+        self.is_stale = True
         if event.event_type in Playback.CHANGED_BY:
             if self.playback is None:
                 self.playback = Playback()
             self.playback.apply(event)
+            self.is_changed = True
 
     def forget_session(self) -> None:
         """The API session is over: keep nothing of it."""
@@ -132,6 +143,8 @@ class Lane:
         self.start = None
         self.playback = None
         self.to_tell = []
+        self.is_untold = False
+        self.is_changed = True
 
     def __repr__(self) -> str:
         """Name the state, never the player's key."""

@@ -19,6 +19,7 @@ VERSION: Final = 1
 
 _STANDINGS: Final = {State.READY: "open", State.COMPLETED: "completed", State.LOST: "lost", State.REFUSED: "refused"}
 _STATES: Final = {standing: state for state, standing in _STANDINGS.items()}
+_PLAYING: Final = frozenset({"", *EventType})
 _RESTING: Final = {
     State.SENDING: State.READY,
     State.COMPLETING: State.READY,
@@ -27,7 +28,6 @@ _RESTING: Final = {
     State.REPLACING: State.READY,
     State.REOPENING: State.LOST,
 }
-_NOTHING: Final = msgspec.Raw(b"")
 
 
 class NoMemoir(ValueError):  # noqa: N818  # a fact about bytes
@@ -37,8 +37,8 @@ class NoMemoir(ValueError):  # noqa: N818  # a fact about bytes
 class _Said(msgspec.Struct, gc=False, omit_defaults=True):
     """Details, with their JSON as it came."""
 
-    p: msgspec.Raw = _NOTHING
-    m: msgspec.Raw = _NOTHING
+    p: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    m: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
 
 
 class Memoir(msgspec.Struct, gc=False, omit_defaults=True):
@@ -83,7 +83,7 @@ def write(lane: Lane) -> bytes | None:
             playing=memory.playing or "",
             playhead=lane.last_playhead,
             ts=lane.last_ts,
-            untold=bool(lane.to_tell),
+            untold=lane.is_untold or bool(lane.to_tell),
         )
     )
 
@@ -98,7 +98,7 @@ def read(value: bytes) -> Memoir:
         raise NoMemoir("another version")
     if memoir.standing not in _STATES or (memoir.standing in ("open", "completed") and as_session_id(memoir.id) is None):
         raise NoMemoir("not consistent")
-    if memoir.playing and memoir.playing not in EventType:
+    if memoir.playing not in _PLAYING:
         raise NoMemoir("not consistent")
     return memoir
 
@@ -119,15 +119,20 @@ def restore(lane: Lane, memoir: Memoir) -> None:
         memory.ad = _details(memoir.ad)
         memory.states = {name: _details(said) or Details() for name, said in memoir.states.items()}
         memory.playing = EventType(memoir.playing) if memoir.playing else None
-    if memoir.untold:
-        # What was open was not told in full before the restart. The session is treated as lost, so that the next event opens
-        # another and tells all of it: half a memory would be worse than an opening more.
-        lane.state, lane.session_id = State.LOST, None
+    lane.is_untold = memoir.untold
 
 
 def _said(details: Details | None) -> _Said | None:
-    return None if details is None else _Said(msgspec.Raw(details.params), msgspec.Raw(details.custom_metadata))
+    return None if details is None else _Said(_raw(details.params), _raw(details.custom_metadata))
 
 
 def _details(said: _Said | None) -> Details | None:
-    return None if said is None else Details(bytes(said.p), bytes(said.m))
+    return None if said is None else Details(_bytes(said.p), _bytes(said.m))
+
+
+def _raw(json: bytes) -> msgspec.Raw | msgspec.UnsetType:
+    return msgspec.Raw(json) if json else msgspec.UNSET
+
+
+def _bytes(raw: msgspec.Raw | msgspec.UnsetType) -> bytes:
+    return b"" if raw is msgspec.UNSET else bytes(raw)

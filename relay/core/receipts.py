@@ -33,21 +33,20 @@ class NoReceipt(ValueError):  # noqa: N818  # a fact about a text
     """The text is not a receipt of ours."""
 
 
-def write(ledger: Ledger) -> tuple[str, bool]:
-    """The receipt of a ledger, and whether all that is finished fitted into it.
+def write(ledger: Ledger) -> str:
+    """The receipt of a ledger.
 
     What does not fit is left out from the end: it would be repeated after a crash, never lost.
     """
     safe, finished_below = ledger.safe, ledger.finished_below
     if safe is None or finished_below <= safe:
-        return "", True
+        return ""
     runs = list(_runs(ledger, finished_below))
     text = _encode(runs)
-    is_whole = len(text) <= TEXT_LENGTH_MAX
     while len(text) > TEXT_LENGTH_MAX:
         runs = runs[: max(2, len(runs) * 3 // 4 & ~1)]  # pairs: outstanding, finished
         text = _encode(runs)
-    return text, is_whole
+    return text
 
 
 def read(text: str, offset: int) -> Ranges:

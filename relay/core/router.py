@@ -14,7 +14,7 @@ import msgspec
 
 from relay.core.assignment import Assignment, Stage
 from relay.core.backoff import Backoff
-from relay.core.commands import Announce, Change, Command, Finish, SetAside, Skip, Wait
+from relay.core.commands import Announce, Change, Command, Finish, Forget, Remember, SetAside, Skip, Wait
 from relay.core.events import EventType, Record, SessionKey
 from relay.core.inputs import (
     Accepted,
@@ -44,6 +44,8 @@ from relay.core.inputs import (
 )
 from relay.core.lane import IN_FLIGHT_FROM, SENDING_FROM, Lane, State
 from relay.core.ledger import Taken
+from relay.core.memoir import Memoir
+from relay.core.memoir import restore as restore_lane
 from relay.core.pressure import Allowance, Buffer, Circuit, CircuitState, Limits
 from relay.core.reasons import Reason
 from relay.core.session import Happened, advance
@@ -144,6 +146,26 @@ class Router:
         """Nothing new leaves from now on; calls under way may end."""
         self.is_draining = True
 
+    def restore(self, assignment: Assignment, key: SessionKey, memoir: Memoir, now: float) -> None:
+        """Take up a session where its memoir says it stood; of two memoirs the higher place in the log wins."""
+        lane = assignment.lanes.get(key)
+        if lane is None:
+            lane = assignment.lanes[key] = Lane(key, assignment)
+            self.buffer.lane_count += 1
+        elif memoir.at < lane.last_offset:
+            return
+        was_open = lane.session_id is not None
+        restore_lane(lane, memoir)
+        lane.active_at = now
+        self.sessions_open += (lane.session_id is not None) - was_open
+
+    def erase(self, assignment: Assignment, key: SessionKey) -> None:
+        """A tombstone: what was restored of this session so far is over."""
+        lane = assignment.lanes.pop(key, None)
+        if lane is not None:
+            self.buffer.lane_count -= 1
+            self.sessions_open -= lane.session_id is not None
+
     def lanes(self) -> Iterator[Lane]:
         """Every lane, for those who look from outside."""
         for assignment in self.assignments.values():
@@ -158,12 +180,16 @@ class Router:
             for lane in assignment.lanes.values()
             if lane.active_at <= (over_since if lane.state in _OVER else silent_since) and not lane.waiting and lane.state < IN_FLIGHT_FROM
         ]
+        commands: list[Command] = []
         for lane in idle:
             del assignment.lanes[lane.key]
+            assignment.changed.pop(lane, None)
             self.buffer.lane_count -= 1
             if lane.session_id is not None:
                 self.sessions_open -= 1
-        return [Announce(lane, Change.FORGOTTEN) for lane in idle if lane.session_id is not None]
+                commands.append(Announce(lane, Change.FORGOTTEN))
+            commands.append(Forget(lane))
+        return commands
 
     # --- what comes from Kafka ----------------------------------------------------------------------------------------------------
 
@@ -198,11 +224,14 @@ class Router:
         taken = assignment.ledger.take(record.offset, record.appended_at)
         if taken is not Taken.NEW:
             return _not_new(taken, assignment, record.offset)
+        assignment.asides_pending += 1
         return [SetAside(assignment, record, happened.reason, happened.detail, key=happened.key)]
 
     def _stored_aside(self, happened: StoredAside, _now: float) -> list[Command]:
-        if happened.assignment.stage is not Stage.GONE and happened.assignment.ledger.is_outstanding(happened.offset):
-            happened.assignment.ledger.finish(happened.offset)
+        assignment = happened.assignment
+        assignment.asides_pending -= 1
+        if assignment.stage is not Stage.GONE:
+            assignment.ledger.finish(happened.offset)
         return []
 
     def _assigned(self, happened: Assigned, _now: float) -> list[Command]:
@@ -378,9 +407,12 @@ class Router:
         return commands
 
     def _next(self, lane: Lane) -> Happened:
+        head = lane.waiting[0]
+        if lane.is_untold and lane.playback is not None and lane.state is State.READY:
+            lane.to_tell = lane.playback.told_before(head)
+            lane.is_untold = False
         if lane.to_tell:
             return _NEXT_TOLD
-        head = lane.waiting[0]
         if lane.state is State.ABSENT and head.event_type is not EventType.SESSION_START:
             lane.start = self._starts.for_joining(head.start)
             return _NEXT_EVENT if lane.start is None else _NEXT_JOIN
@@ -389,13 +421,23 @@ class Router:
     def _check_order(self, lane: Lane) -> None:
         """A cheap watch over the promise itself: per session the sent order is the order of the log."""
         record = lane.waiting[0].record
-        if record is not None and record.offset <= lane.last_offset:
+        if record is None or record.offset == lane.sent_offset:
+            return
+        if record.offset < lane.sent_offset:
             self.order_violations += 1
+        lane.sent_offset = record.offset
 
     def _advance(self, lane: Lane, happened: Happened) -> list[Command]:
-        was_open = lane.session_id is not None
+        was = lane.session_id
         commands = advance(lane, happened)
-        self.sessions_open += (lane.session_id is not None) - was_open
+        if lane.session_id is not was:
+            self.sessions_open += (lane.session_id is not None) - (was is not None)
+            if lane.session_id is not None:
+                lane.is_changed = False
+                commands.append(Remember(lane))
+        if lane.is_changed:
+            lane.is_changed = False
+            lane.assignment.changed[lane] = None
         for command in commands:
             if isinstance(command, Finish):
                 record = command.event.record
@@ -404,6 +446,7 @@ class Router:
                 self._left_the_buffer(lane, record)
             elif isinstance(command, SetAside):
                 self._left_the_buffer(lane, command.record)
+                lane.assignment.asides_pending += 1
         return commands
 
     def _left_the_buffer(self, lane: Lane, record: Record) -> None:

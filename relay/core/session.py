@@ -113,6 +113,8 @@ def _adopt(lane: Lane, happened: Happened, cause: Cause) -> list[Command]:
     lane.session_id = happened.session_id
     lane.playback = None
     lane.to_tell = []
+    lane.is_untold = False
+    lane.is_changed = True
     lane.had_session = True
     lane.failures = 0
     return [Announce(lane, Change.OPENED, cause)]
@@ -173,6 +175,12 @@ def finish(lane: Lane, _: Happened) -> list[Command]:
     return [Finish(lane, head)]
 
 
+def finish_complete(lane: Lane, happened: Happened) -> list[Command]:
+    """The head is delivered, and only a sessionEnd may follow it."""
+    lane.is_changed = True
+    return finish(lane, happened)
+
+
 def finish_end(lane: Lane, _: Happened) -> list[Command]:
     """The session is over: it was ended, or there was nothing left to end."""
     head = lane.take_head()
@@ -184,6 +192,7 @@ def told(lane: Lane, _: Happened) -> list[Command]:
     """One thing less to tell."""
     lane.to_tell.pop(0)
     lane.failures = 0
+    lane.is_changed = not lane.to_tell
     return [Announce(lane, Change.TOLD)]
 
 
@@ -191,6 +200,7 @@ def telling_refused(lane: Lane, happened: Happened) -> list[Command]:
     """The API took it once and refuses it now; the session goes on without it."""
     assert isinstance(happened, Refused | GivenUp)
     lane.to_tell.pop(0)
+    lane.is_changed = not lane.to_tell
     return [Announce(lane, Change.TELLING_REFUSED, status=happened.status)]
 
 
@@ -206,6 +216,8 @@ def lose(lane: Lane, happened: Happened) -> list[Command]:
     assert isinstance(happened, Lost | LostTooOften)
     lane.session_id = None
     lane.to_tell = []
+    lane.is_untold = False
+    lane.is_changed = True
     return [Announce(lane, Change.LOST, status=happened.status)]
 
 
@@ -297,7 +309,7 @@ TRANSITIONS: Final[Mapping[tuple[State, type[Happened]], tuple[State, Respond]]]
     (S.SENDING, TryAgain): (S.READY, keep),
     (S.SENDING, Refused): (S.READY, reject),
     (S.SENDING, GivenUp): (S.READY, give_up),
-    (S.COMPLETING, Accepted): (S.COMPLETED, finish),
+    (S.COMPLETING, Accepted): (S.COMPLETED, finish_complete),
     (S.COMPLETING, Lost): (S.LOST, lose),
     (S.COMPLETING, LostTooOften): (S.LOST, lose_and_set_aside),
     (S.COMPLETING, TryAgain): (S.READY, keep),

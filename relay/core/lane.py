@@ -49,6 +49,7 @@ class Lane:
         "active_at",
         "assignment",
         "attempts",
+        "done_offset",
         "failures",
         "first_tried_at",
         "had_session",
@@ -93,6 +94,7 @@ class Lane:
         self.last_ts = 0
         self.last_offset = -1  # of the last event that left the head
 
+        self.done_offset = -1  # a memoir says that all up to here is finished
         self.sent_offset = -1  # of the last head that was sent, to watch over the order
         self.is_changed = False  # the memoir no longer says what is open
         self.is_stale = False  # the memoir no longer says how far the playhead is: good enough, but for a farewell

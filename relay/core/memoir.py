@@ -2,6 +2,9 @@
 
 In: a lane. Out: its memoir as bytes, and back into a lane.
 
+A memoir is written right after an opening was answered, before any receipt says that the sessionStart is finished; so it says itself up to
+where the session is finished, and a restart in between does not open the session again.
+
 Versioned and compact: fields that say nothing are left out, a later version may add fields that this one does not know, and a memoir of a
 version that changed the meaning of a field is not read at all. Of two memoirs of one session the one with the higher place in the log
 wins: a former owner may still have written after it lost the partition.
@@ -46,6 +49,7 @@ class Memoir(msgspec.Struct, gc=False, omit_defaults=True):
 
     v: int
     at: int  # place in the log: the offset of the last event that left the lane's head
+    done: int  # all of this session up to here is finished: delivered, or its dead letter confirmed
     standing: str
     id: str = ""
     start: _Said | None = None
@@ -68,11 +72,14 @@ def write(lane: Lane) -> bytes | None:
     standing = _STANDINGS.get(_RESTING.get(lane.state, lane.state))
     if standing is None:
         return None
+    if not lane.assignment.asides_pending:
+        lane.done_offset = lane.last_offset
     memory = lane.playback or Playback()
     return _encode(
         Memoir(
             v=VERSION,
             at=lane.last_offset,
+            done=lane.done_offset,
             standing=standing,
             id=lane.session_id or "",
             start=_said(lane.start),
@@ -110,6 +117,7 @@ def restore(lane: Lane, memoir: Memoir) -> None:
     lane.start = _details(memoir.start)
     lane.had_session = True
     lane.last_offset = memoir.at
+    lane.done_offset = memoir.done
     lane.last_playhead = memoir.playhead
     lane.last_ts = memoir.ts
     if memoir.chapter or memoir.brk or memoir.ad or memoir.states or memoir.playing:

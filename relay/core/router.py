@@ -207,6 +207,9 @@ class Router:
             lane = assignment.lanes[happened.key] = Lane(happened.key, assignment)
             self.buffer.lane_count += 1
         lane.active_at = now
+        if record.offset <= lane.done_offset:
+            assignment.ledger.finish(record.offset)
+            return [Skip(assignment, record.offset)]
         lane.waiting.append(event)
         buffer = self.buffer
         buffer.event_count += 1

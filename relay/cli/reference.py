@@ -1,0 +1,124 @@
+"""`relay reference`: all settings or metrics as Markdown. The pages under docs/reference are its output, and a test compares them."""
+
+import argparse
+import json
+from collections.abc import Iterator, Mapping
+from typing import Final, cast
+
+EXAMPLE: Final = "relay reference settings > docs/reference/settings.md"
+
+_SETTINGS_HEAD: Final = """# Settings
+
+<!-- printed by `relay reference settings`; `./dev docs` writes it anew -->
+
+Every setting has a name in the environment. The same names nest in a YAML or TOML file that is given by `--config`
+(`RELAY_KAFKA__GROUP_ID` is `group_id` below `kafka`), and in the directory that `RELAY_SECRETS_DIR` names, a file may hold the value:
+it is called like the setting, with or without `RELAY_`, in any case (`kafka__client`).
+
+The environment goes before the file, the file before the secrets, the secrets before the defaults. Objects are merged name by name, so
+a password can come from a secret file and the rest from elsewhere. An empty value counts as not set. A name that is not known stops the
+start.
+`relay settings` shows what is in force and where it comes from; `relay settings --schema` prints the JSON Schema of the file.
+"""
+_METRICS_HEAD: Final = """# Metrics
+
+<!-- printed by `relay reference metrics`; `./dev docs` writes it anew -->
+
+`/metrics` on the admin port, in the text format or as OpenMetrics when asked for. Labels have few values and never name a session, a player
+or an asset. The metrics of the process itself (`process_…`, `python_…`) are those of prometheus-client.
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare what the command understands."""
+    parser.add_argument("subject", choices=["settings", "metrics"], help="what to print")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print it."""
+    print(settings_reference() if arguments.subject == "settings" else metrics_reference(), end="")
+    return 0
+
+
+def settings_reference() -> str:
+    """The page of all settings."""
+    from relay.settings import Settings
+
+    schema = Settings.model_json_schema()
+    definitions = cast("Mapping[str, Mapping[str, object]]", schema["$defs"])
+    lines = [_SETTINGS_HEAD]
+    alone: list[str] = []
+    for name, field in _properties(schema):
+        if "$ref" not in field:
+            alone.append(_setting_row((name,), field))
+            continue
+        group = definitions[str(field["$ref"]).rpartition("/")[2]]
+        lines += [f"## `{name}`: {_first_lower(str(group['description']))}", "", *_TABLE_HEAD]
+        lines += [_setting_row((name, inner), inner_field) for inner, inner_field in _properties(group)]
+        lines.append("")
+    lines += ["## In no group", "", *_TABLE_HEAD, *alone]
+    return "\n".join(lines) + "\n"
+
+
+def metrics_reference() -> str:
+    """The page of all metrics."""
+    from relay.observe.catalogue import CATALOGUE
+
+    lines = [_METRICS_HEAD, "| metric | kind | labels | what it says | when it moves |", "|---|---|---|---|---|"]
+    for metric in CATALOGUE:
+        labels = ", ".join(f"`{label}`" for label in metric.labels) or "-"
+        lines.append(f"| `{metric.name}` | {metric.kind} | {labels} | {metric.help} | {metric.advice} |")
+    return "\n".join(lines) + "\n"
+
+
+_TABLE_HEAD: Final = ["| name | default | allowed | meaning |", "|---|---|---|---|"]
+
+
+def _properties(schema: Mapping[str, object]) -> Iterator[tuple[str, Mapping[str, object]]]:
+    yield from cast("Mapping[str, Mapping[str, object]]", schema["properties"]).items()
+
+
+def _setting_row(path: tuple[str, ...], field: Mapping[str, object]) -> str:
+    from relay.settings import environment_name
+
+    return f"| `{environment_name(path)}` | {_default(field)} | {_allowed(field)} | {field['description']} |"
+
+
+def _default(field: Mapping[str, object]) -> str:
+    if "default" not in field:
+        return "required"
+    match field["default"]:
+        case None:
+            return "-"
+        case str(text):
+            return f"`{text}`"
+        case list():
+            return f"`{','.join(cast('list[str]', field['default']))}`"
+        case other:
+            return f"`{json.dumps(other)}`"
+
+
+def _allowed(field: Mapping[str, object]) -> str:
+    options = cast("list[Mapping[str, object]]", field.get("anyOf", [field]))
+    return " or ".join(_kind(option) for option in options if option.get("type") != "null")
+
+
+def _kind(field: Mapping[str, object]) -> str:
+    if choices := cast("list[str]", field.get("enum", [field["const"]] if "const" in field else [])):
+        return ", ".join(f"`{choice}`" for choice in choices)
+    match field.get("type"):
+        case "integer" | "number" as kind:
+            return f"{kind} {_bounds(field)}"
+        case "boolean":
+            return "`true`, `false`"
+        case kind:
+            return {"array": "comma list", "object": "JSON object"}.get(str(kind), "path" if "format" in field else "text")
+
+
+def _bounds(field: Mapping[str, object]) -> str:
+    least = f"from {field['minimum']}" if "minimum" in field else f"above {field['exclusiveMinimum']}"
+    return f"{least} to {field['maximum']}"
+
+
+def _first_lower(text: str) -> str:
+    return text[:1].lower() + text[1:].rstrip(".")

@@ -1,0 +1,200 @@
+"""Every metric, declared once: its name, what it says, its labels, and what to do when it moves. The reference is printed from here."""
+
+from enum import StrEnum
+from typing import Final, NamedTuple
+
+PREFIX: Final = "relay_"
+
+# The OpenTelemetry boundaries for HTTP durations, and 30 s for what has waited.
+SECONDS_BUCKETS: Final = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0, 30.0)
+
+
+class Kind(StrEnum):
+    """What kind of figure it is."""
+
+    COUNTER = "counter"
+    GAUGE = "gauge"
+    HISTOGRAM = "histogram"
+
+
+class Metric(NamedTuple):
+    """One metric. `is_watched`: read from its owner at each scrape instead of being counted here."""
+
+    name: str
+    kind: Kind
+    help: str
+    labels: tuple[str, ...]
+    advice: str
+    is_watched: bool = False
+
+
+def _counter(name: str, text: str, *labels: str, advice: str, is_watched: bool = False) -> Metric:
+    return Metric(PREFIX + name, Kind.COUNTER, text, labels, advice, is_watched)
+
+
+def _gauge(name: str, text: str, *labels: str, advice: str) -> Metric:
+    return Metric(PREFIX + name, Kind.GAUGE, text, labels, advice, is_watched=True)
+
+
+def _histogram(name: str, text: str, *labels: str, advice: str) -> Metric:
+    return Metric(PREFIX + name, Kind.HISTOGRAM, text, labels, advice)
+
+
+CATALOGUE: Final[tuple[Metric, ...]] = (
+    # --- input
+    _counter(
+        "consumed_records_total",
+        "Records read from Kafka.",
+        "topic",
+        advice="Flat while the lag grows: see assigned_partitions, then buffered_events (the relay has paused) and the log.",
+    ),
+    _gauge(
+        "consumer_lag_messages",
+        "Records of a partition that are not finished yet.",
+        "topic",
+        "partition",
+        advice="Grows everywhere: the API or the relay is too slow, see circuit_state and api_requests_in_flight."
+        " Grows in one: a hot or stuck session.",
+    ),
+    _gauge(
+        "assigned_partitions",
+        "Partitions that this instance owns.",
+        advice="0 for long: more instances than partitions, or it cannot join the group.",
+    ),
+    _counter(
+        "rebalances_total",
+        "Changes of the assignment; kind is assigned, revoked or lost.",
+        "kind",
+        advice="Many per hour: instances come and go, or a poll is late; any `lost` means that work is repeated elsewhere.",
+    ),
+    _counter(
+        "commits_total",
+        "Commits of offsets; outcome is success or failure.",
+        "outcome",
+        advice="Failures in a row: what is delivered meanwhile is repeated after a restart. See the log for the cause.",
+    ),
+    # --- sessions
+    _gauge(
+        "sessions_open",
+        "API sessions that are open.",
+        advice="Only grows: players do not end their sessions; they are forgotten when idle.",
+    ),
+    _counter(
+        "sessions_opened_total",
+        "API sessions opened; cause is first, lost, rejoined or restarted.",
+        "cause",
+        advice="Many `lost`: the API forgets sessions, or two relays serve one player session."
+        " Many `rejoined`: starts are missing in the topic.",
+    ),
+    _counter(
+        "sessions_closed_total",
+        "API sessions that are over; reason is ended, lost or forgotten.",
+        "reason",
+        advice="Mostly `forgotten`: ends are missing in the topic, or RELAY_SESSION__IDLE_SECONDS_MAX is too short.",
+    ),
+    _counter(
+        "sessions_refused_total",
+        "Player sessions whose start the API refused.",
+        advice="Look at the dead letters of reason rejected: their params are wrong at the source.",
+    ),
+    _gauge(
+        "lanes",
+        "Player sessions that are held in memory.",
+        advice="Near RELAY_LIMITS__LANES_MAX: the relay pauses. Add instances or raise it.",
+    ),
+    # --- events
+    _counter(
+        "events_total",
+        "Events that are finished; outcome is delivered, dead_lettered, dropped or deduplicated.",
+        "outcome",
+        "reason",
+        advice="Delivered is the work done. Anything else has a reason: see the dead letters.",
+    ),
+    _histogram(
+        "end_to_end_latency_seconds",
+        "From the moment a record was appended to Kafka until its event was delivered.",
+        advice="Rises with lag after an outage. Without lag: see api_request_duration_seconds.",
+    ),
+    _gauge(
+        "oldest_undelivered_seconds",
+        "Age of the oldest event that was read and is not finished.",
+        advice="Grows while others are delivered: one session is stuck, see retries_total. Grows with everything: the API is down.",
+    ),
+    _counter(
+        "order_violations_total",
+        "Events that were about to leave behind a later one of their session.",
+        advice="Must stay 0. Anything else is a bug of the relay: keep the log and report it.",
+        is_watched=True,
+    ),
+    _gauge(
+        "buffered_events",
+        "Events that wait in memory.",
+        advice="At RELAY_LIMITS__BUFFER_EVENTS_MAX the relay pauses: the API is slower than the topic.",
+    ),
+    _gauge(
+        "buffered_bytes", "Bytes of events that wait in memory.", advice="At RELAY_LIMITS__BUFFER_BYTES_MAX the relay pauses, as above."
+    ),
+    _gauge(
+        "last_delivery_timestamp_seconds",
+        "When an event was last delivered, Unix time.",
+        advice="Long ago while the lag is not 0: nothing moves. See circuit_state and the log.",
+    ),
+    # --- API
+    _counter(
+        "api_requests_total",
+        "Requests that ended; status is the code, or none without an answer.",
+        "operation",
+        "status",
+        advice="401, 403 or 3xx: our settings. 5xx, 429 or none: the API or the way to it. 400: the events.",
+    ),
+    _histogram(
+        "api_request_duration_seconds",
+        "How long requests took, answered or not.",
+        "operation",
+        advice="Near RELAY_API__TIMEOUT_SECONDS: the API is overloaded or the way to it is broken.",
+    ),
+    _gauge(
+        "api_requests_in_flight",
+        "Requests under way.",
+        advice="At RELAY_API__CONCURRENCY_MAX with a growing lag: raise it, if the API bears it.",
+    ),
+    _gauge(
+        "circuit_state",
+        "0: the API serves. 1: nothing but failures, one call is tried now and then. 2: the API refuses us.",
+        "operation",
+        advice="1: wait for the API. 2: correct the settings that the log names.",
+    ),
+    _counter(
+        "retries_total",
+        "Calls that failed and are tried again, by cause.",
+        "reason",
+        advice="Some are life. Many of one cause while the API serves: see the status in api_requests_total.",
+    ),
+    _counter(
+        "retold_events_total",
+        "Things told again to a session that was opened in place of a lost one.",
+        advice="Follows sessions_opened_total of cause lost.",
+    ),
+    _counter(
+        "retold_refused_total",
+        "Things that the API took once and refused when they were told again.",
+        advice="The new session lacks an ad, chapter or state. Should be rare: report it with the log.",
+    ),
+    # --- dead letters
+    _counter(
+        "dlq_records_total",
+        "Events whose dead letter Kafka has confirmed.",
+        "reason",
+        advice="Read the letters of the reason that grows; correct the source or the settings, then replay.",
+    ),
+    _gauge(
+        "dlq_pending",
+        "Dead letters that Kafka has not confirmed yet.",
+        advice="Stays above 0: the dead-letter topic is missing, forbidden or down; offsets do not advance meanwhile.",
+    ),
+    # --- process
+    _gauge(
+        "build_info", "Always 1; the version is in the label.", "version", advice="More than one version for long: a roll-out is stuck."
+    ),
+    _gauge("ready", "1 when /readyz answers 200.", advice="0: ask /readyz for the reasons."),
+)

@@ -1,0 +1,214 @@
+"""Counting at the price of a dictionary, and one collector that turns the counts into Prometheus families at each scrape.
+
+In: counts from the loop's thread, and functions that read what others know. Out: the text of `/metrics`.
+"""
+
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import accumulate
+from typing import Final, TypeAlias
+
+from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
+from prometheus_client.metrics_core import Metric as Family
+from prometheus_client.registry import Collector
+
+from relay.core.commands import Change
+from relay.observe.catalogue import CATALOGUE, PREFIX, SECONDS_BUCKETS, Kind, Metric
+
+LabelValues: TypeAlias = tuple[str, ...]
+Reading: TypeAlias = float | Mapping[LabelValues, float]
+"""One figure, or one for each combination of label values."""
+
+_CLOSED_BY: Final = {Change.ENDED: "ended", Change.LOST: "lost", Change.FORGOTTEN: "forgotten"}
+
+
+class Tally:
+    """How often, by label values."""
+
+    __slots__ = ("counts",)
+
+    def __init__(self) -> None:
+        """Begin with nothing."""
+        self.counts: dict[LabelValues, float] = {}
+
+    def add(self, *values: str, amount: float = 1) -> None:
+        """Count."""
+        self.counts[values] = self.counts.get(values, 0) + amount
+
+
+class Histogram:
+    """How long, in buckets."""
+
+    __slots__ = ("counts", "total")
+
+    def __init__(self) -> None:
+        """Begin with nothing."""
+        self.counts = [0] * (len(SECONDS_BUCKETS) + 1)
+        self.total = 0.0
+
+    def observe(self, seconds: float) -> None:
+        """Count a duration."""
+        self.counts[bisect_left(SECONDS_BUCKETS, seconds)] += 1
+        self.total += seconds
+
+
+class Tallies:
+    """All that is counted. Written from the loop's thread only."""
+
+    def __init__(self) -> None:
+        """Begin with nothing."""
+        counted = [metric for metric in CATALOGUE if metric.kind is Kind.COUNTER and not metric.is_watched]
+        self.counters: dict[str, Tally] = {metric.name: Tally() for metric in counted}
+        self.end_to_end = Histogram()
+        self.restore_seconds = Histogram()
+        self.requests: dict[tuple[str, int], int] = {}
+        self.request_seconds: dict[str, Histogram] = {}
+        self.delivered_count = 0
+        self._changes: dict[Change, Callable[[str], None]] = {
+            Change.OPENED: self._of("sessions_opened_total").add,
+            Change.RETRIED: self._of("retries_total").add,
+            Change.TOLD: lambda _: self._of("retold_events_total").add(),
+            Change.TELLING_REFUSED: lambda _: self._of("retold_refused_total").add(),
+            Change.REFUSED: lambda _: self._of("sessions_refused_total").add(),
+            Change.ENDED: self._closed(Change.ENDED),
+            Change.LOST: self._closed(Change.LOST),
+            Change.FORGOTTEN: self._closed(Change.FORGOTTEN),
+            Change.GIVEN_UP: lambda _: None,  # its dead letter is counted
+        }
+
+    def consumed(self, topic: str, count: int) -> None:
+        """Records came in."""
+        self._of("consumed_records_total").add(topic, amount=count)
+
+    def delivered(self, seconds: float) -> None:
+        """An event was delivered, so many seconds after its record was appended."""
+        self.delivered_count += 1
+        self.end_to_end.observe(seconds)
+
+    def event(self, outcome: str, reason: str) -> None:
+        """An event is finished in any other way."""
+        self._of("events_total").add(outcome, reason)
+        if outcome == "dead_lettered":
+            self._of("dlq_records_total").add(reason)
+
+    def change(self, change: Change, detail: str) -> None:
+        """Something became of a session."""
+        self._changes[change](detail)
+
+    def request(self, operation: str, status: int, seconds: float) -> None:
+        """A request has ended; status 0 is one without an answer."""
+        key = (operation, status)
+        self.requests[key] = self.requests.get(key, 0) + 1
+        durations = self.request_seconds.get(operation)
+        if durations is None:
+            durations = self.request_seconds[operation] = Histogram()
+        durations.observe(seconds)
+
+    def rebalanced(self, kind: str) -> None:
+        """The assignment changed."""
+        self._of("rebalances_total").add(kind)
+
+    def restored(self, count: int, seconds: float) -> None:
+        """The sessions of a partition were taken over."""
+        self._of("sessions_restored_total").add(amount=count)
+        self.restore_seconds.observe(seconds)
+
+    def committed(self, *, is_success: bool) -> None:
+        """A commit has ended."""
+        self._of("commits_total").add("success" if is_success else "failure")
+
+    def counts(self, metric: Metric) -> Mapping[LabelValues, float]:
+        """What was counted under a counter."""
+        counts: dict[LabelValues, float] = dict(self.counters[metric.name].counts)
+        if metric.name == f"{PREFIX}events_total":
+            counts["delivered", ""] = self.delivered_count
+        elif metric.name == f"{PREFIX}api_requests_total":
+            counts |= {(operation, str(status) if status else "none"): count for (operation, status), count in self.requests.items()}
+        return counts
+
+    def histograms(self, metric: Metric) -> Mapping[LabelValues, Histogram]:
+        """What was measured under a histogram."""
+        if metric.name == f"{PREFIX}api_request_duration_seconds":
+            return {(operation,): histogram for operation, histogram in self.request_seconds.items()}
+        return {(): self.restore_seconds if metric.name == f"{PREFIX}restore_duration_seconds" else self.end_to_end}
+
+    def _of(self, name: str) -> Tally:
+        return self.counters[PREFIX + name]
+
+    def _closed(self, change: Change) -> Callable[[str], None]:
+        tally, reason = self._of("sessions_closed_total"), _CLOSED_BY[change]
+        return lambda _: tally.add(reason)
+
+
+class Metrics(Collector):
+    """Shows tallies and readings in the formats of Prometheus."""
+
+    def __init__(self, tallies: Tallies, *, version: str) -> None:
+        """Show these tallies; what others know is added by `watch`."""
+        self._tallies = tallies
+        self._watched: dict[str, Callable[[], Reading]] = {}
+        self._registry = CollectorRegistry()
+        ProcessCollector(registry=self._registry)
+        PlatformCollector(registry=self._registry)
+        GCCollector(registry=self._registry)
+        self._registry.register(self)
+        self.watch("build_info", lambda: {(version,): 1})
+
+    def watch(self, name: str, read: Callable[[], Reading]) -> None:
+        """At each scrape, read the metric of this name (without `relay_`): a figure, or a mapping from label values where it has labels."""
+        if PREFIX + name not in _WATCHABLE:
+            raise KeyError(name)
+        self._watched[PREFIX + name] = read
+
+    def expose(self, accept: str = "") -> tuple[bytes, str]:
+        """The page and its content type: OpenMetrics for those who ask for it."""
+        encode, content_type = choose_encoder(accept)
+        return encode(self._registry), content_type
+
+    def collect(self) -> Iterable[Family]:
+        """Turn everything into families."""
+        return [self._family(metric) for metric in CATALOGUE]
+
+    def describe(self) -> Iterable[Family]:
+        """Say what will be collected, without reading anything."""
+        return [_empty(metric) for metric in CATALOGUE]
+
+    def _family(self, metric: Metric) -> Family:
+        family = _empty(metric)
+        if isinstance(family, HistogramMetricFamily):
+            for values, histogram in self._tallies.histograms(metric).items():
+                family.add_metric(list(values), list(_cumulative(histogram)), histogram.total)
+        else:
+            for values, value in self._samples(metric).items():
+                family.add_metric(list(values), value)
+        return family
+
+    def _samples(self, metric: Metric) -> Mapping[LabelValues, float]:
+        if not metric.is_watched:
+            counts = self._tallies.counts(metric)
+            return counts if counts or metric.labels else {(): 0}  # so that a rate sees the first one
+        read = self._watched.get(metric.name)
+        if read is None:
+            return {}
+        reading = read()
+        return reading if isinstance(reading, Mapping) else {(): reading}
+
+
+_WATCHABLE: Final = {metric.name for metric in CATALOGUE if metric.is_watched}
+
+
+def _empty(metric: Metric) -> CounterMetricFamily | GaugeMetricFamily | HistogramMetricFamily:
+    match metric.kind:
+        case Kind.COUNTER:
+            return CounterMetricFamily(metric.name, metric.help, labels=metric.labels)
+        case Kind.GAUGE:
+            return GaugeMetricFamily(metric.name, metric.help, labels=metric.labels)
+        case Kind.HISTOGRAM:
+            return HistogramMetricFamily(metric.name, metric.help, labels=metric.labels)
+
+
+def _cumulative(histogram: Histogram) -> Iterator[tuple[str, float]]:
+    bounds = [*(str(bound) for bound in SECONDS_BUCKETS), "+Inf"]
+    return zip(bounds, accumulate(histogram.counts), strict=True)

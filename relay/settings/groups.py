@@ -1,0 +1,281 @@
+"""All that an operator can set, in groups: bounds and a description on every field, frozen once made.
+
+In: values of any source. Out: a group, or pydantic's account of what is wrong with it.
+"""
+
+import re
+from pathlib import Path
+from typing import Annotated, Final, Literal, Self, TypeAlias
+from urllib.parse import urlsplit
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    StringConstraints,
+    WithJsonSchema,
+    field_validator,
+    model_validator,
+)
+
+Scalar: TypeAlias = str | int | float | bool
+
+_TOPIC: Final = r"^[A-Za-z0-9._-]{1,249}$"  # what Kafka takes as a name
+
+
+def _split(text: object) -> object:
+    return [part.strip() for part in text.split(",") if part.strip()] if isinstance(text, str) else text
+
+
+def _plain_url(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise ValueError("expected http:// or https:// and a host")
+    if parts.username or parts.password:
+        raise ValueError("expected no name and password in it; put credentials into RELAY_API__HEADERS")
+    if parts.path.strip("/") or parts.query or parts.fragment:
+        raise ValueError("expected the base alone, without path or query; the relay knows the paths of the API")
+    return f"{parts.scheme}://{parts.netloc}"
+
+
+def _existing_file(path: str) -> str:
+    if not Path(path).is_file():
+        raise ValueError("there is no such file; mount it there or correct the path")
+    return path
+
+
+ExistingFile = Annotated[str, AfterValidator(_existing_file), WithJsonSchema({"type": "string", "format": "file-path"})]
+Topic = Annotated[str, StringConstraints(pattern=_TOPIC)]
+SourceTopic = Annotated[str, StringConstraints(pattern=r"^(\^.*|[A-Za-z0-9._-]{1,249})$")]
+Seconds = Annotated[float, Field(gt=0, le=86_400)]
+
+
+class Group(BaseModel):
+    """What all groups have in common."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, validate_default=True)
+
+
+class KafkaSettings(Group):
+    """Where player events come from, and where the relay keeps its own records."""
+
+    bootstrap_servers: str = Field(min_length=1, description="Brokers as `host:port`, separated by commas.")
+    topics: Annotated[list[SourceTopic], BeforeValidator(_split)] = Field(
+        default=["player-events"],
+        min_length=1,
+        max_length=100,
+        description="Topics to read, separated by commas; a leading `^` makes a pattern.",
+    )
+    group_id: Topic = Field(default="relay", description="The consumer group. A new group starts at the earliest record.")
+    group_protocol: Literal["classic", "consumer"] = Field(
+        default="classic", description="The rebalance protocol: `consumer` is KIP-848 and needs brokers 4.0 or later."
+    )
+    group_instance_id: str | None = Field(
+        default=None, min_length=1, max_length=249, description="Static membership: a name that this instance keeps over restarts."
+    )
+    receipt_seconds: float = Field(
+        default=0.2,
+        ge=0.01,
+        le=5,
+        description="How often what was delivered is made durable. A crash repeats at most what fell into one interval.",
+    )
+    commit_seconds_max: float = Field(default=5, ge=0.1, le=60, description="The longest time between two commits of offsets.")
+    revoke_seconds_max: float = Field(
+        default=10, ge=0, le=120, description="How long a rebalance waits for calls under way on a partition that is about to leave."
+    )
+    state_topic: Topic | None = Field(
+        default=None,
+        description="The compacted topic that holds open sessions, `<group>.sessions` when unset."
+        " One per source topic when there are several.",
+    )
+    dead_letter_topic: Topic | None = Field(
+        default=None, description="Where events that are set aside go, `<group>.dead-letters` when unset."
+    )
+    create_topics: bool = Field(
+        default=True, description="Create these two topics when they are missing; else say what to create and exit with 3."
+    )
+    client: dict[str, Scalar] = Field(
+        default={},
+        repr=False,
+        description="A JSON object of librdkafka properties for every client: security, SASL, rack."
+        " What several sources give is merged, name by name; secrets may come from `RELAY_SECRETS_DIR`.",
+    )
+
+    @field_validator("client")
+    @classmethod
+    def _refuse_what_has_a_setting(cls, client: dict[str, Scalar]) -> dict[str, Scalar]:
+        for name in client:
+            if name in _DECIDED_ELSEWHERE:
+                raise ValueError(f"{name} cannot be given here: {_DECIDED_ELSEWHERE[name]}")
+        return client
+
+    @property
+    def state_topic_name(self) -> str:
+        """The topic of open sessions, or the beginning of its name when there are several source topics."""
+        return self.state_topic or f"{self.group_id}.sessions"
+
+    @property
+    def dead_letter_topic_name(self) -> str:
+        """The topic of what is set aside."""
+        return self.dead_letter_topic or f"{self.group_id}.dead-letters"
+
+
+_GUARANTEE: Final = "delivery at least once rests on it"
+_DECIDED_ELSEWHERE: Final = {
+    "bootstrap.servers": "use RELAY_KAFKA__BOOTSTRAP_SERVERS",
+    "group.id": "use RELAY_KAFKA__GROUP_ID",
+    "group.protocol": "use RELAY_KAFKA__GROUP_PROTOCOL",
+    "group.instance.id": "use RELAY_KAFKA__GROUP_INSTANCE_ID",
+    "enable.auto.commit": _GUARANTEE,
+    "enable.auto.offset.store": _GUARANTEE,
+    "enable.idempotence": _GUARANTEE,
+}
+
+
+def _known_dialect(dialect: object) -> object:
+    if dialect == "media-edge":
+        raise ValueError("the dialect media-edge is not built into this version; use media-collection")
+    return dialect
+
+
+class ApiSettings(Group):
+    """Where player events go."""
+
+    dialect: Annotated[Literal["media-collection"], BeforeValidator(_known_dialect)] = Field(
+        default="media-collection", description="The API that is spoken: `media-collection`."
+    )
+    url: Annotated[str, AfterValidator(_plain_url)] = Field(
+        description="Base URL without the API path, such as `https://example.hb-api.omtrdc.net`. `SSL_CERT_FILE` is honoured."
+    )
+    datastream_id: str | None = Field(default=None, min_length=1, max_length=200, description="The datastream; only for `media-edge`.")
+    timeout_seconds: float = Field(default=10, ge=0.1, le=300, description="How long one request may take.")
+    concurrency_max: int = Field(default=512, ge=1, le=10_000, description="Requests that may be under way at once.")
+    ca_file: ExistingFile | None = Field(default=None, description="Certificates (PEM) to trust instead of the system's.")
+    client_cert_file: ExistingFile | None = Field(default=None, description="A client certificate (PEM) for mutual TLS.")
+    client_key_file: ExistingFile | None = Field(default=None, description="Its key (PEM), where the certificate's file does not hold it.")
+    headers: dict[str, SecretStr] = Field(
+        default={},
+        repr=False,
+        description="A JSON object of headers for every request. Values are never shown. Merged, name by name, over the sources.",
+    )
+    transport: Literal["fast", "httpx"] = Field(
+        default="fast",
+        description="What carries the requests: `httpx` is the library's own and needs far more CPU; choose it behind a proxy.",
+    )
+    connection_age_seconds_max: Seconds = Field(
+        default=300, description="A connection is closed when it is older: a new address of the API is noticed within this time."
+    )
+    connection_idle_seconds_max: float = Field(
+        default=30,
+        gt=0,
+        le=3_600,
+        description="An unused connection is closed after this. Keep it below the idle limit of what stands before the API.",
+    )
+
+    @field_validator("headers")
+    @classmethod
+    def _check_headers(cls, headers: dict[str, SecretStr]) -> dict[str, SecretStr]:
+        for name, value in headers.items():
+            if not re.fullmatch(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", name):
+                raise ValueError("a name holds characters that no header may have")
+            if not re.fullmatch(r"[\x20-\x7e\t]*", value.get_secret_value()):
+                raise ValueError(f"the value of {name} holds characters that no header may have, perhaps a line end")
+            if name.lower() in {"host", "content-length", "transfer-encoding", "connection"}:
+                raise ValueError(f"{name} is set by the relay itself; leave it out")
+        return headers
+
+    @model_validator(mode="after")
+    def _check_pair(self) -> Self:
+        if self.client_key_file and not self.client_cert_file:
+            raise ValueError("RELAY_API__CLIENT_KEY_FILE is set without RELAY_API__CLIENT_CERT_FILE; set both or neither")
+        return self
+
+
+class RetrySettings(Group):
+    """How often and how long a failed call is tried again."""
+
+    backoff_seconds_initial: float = Field(
+        default=0.5, ge=0.01, le=60, description="The longest wait before the second try; it doubles, with full jitter."
+    )
+    backoff_seconds_max: float = Field(default=30, ge=0.01, le=3_600, description="No wait between two tries is longer.")
+    retry_after_seconds_max: float = Field(default=300, ge=0, le=86_400, description="A longer `Retry-After` counts as this.")
+    attempts_max: int = Field(
+        default=8,
+        ge=1,
+        le=1_000,
+        description="Requests in all for one event that is answered 500 while the API serves others; then it is set aside."
+        " Not counted in an outage.",
+    )
+    age_seconds_max: float = Field(
+        default=82_800, ge=1, le=2_592_000, description="A failing event is set aside when it is older than this."
+    )
+
+    @model_validator(mode="after")
+    def _check_order(self) -> Self:
+        if self.backoff_seconds_initial > self.backoff_seconds_max:
+            raise ValueError("RELAY_RETRY__BACKOFF_SECONDS_INITIAL is above RELAY_RETRY__BACKOFF_SECONDS_MAX; lower it or raise the other")
+        return self
+
+
+class SessionSettings(Group):
+    """How player sessions are opened, remembered and forgotten."""
+
+    without_start: Literal["open", "set_aside"] = Field(
+        default="open",
+        description="What to do with an unknown session whose first event is no `sessionStart`: open it when enough is known"
+        " (the event's `start`, then `RELAY_SESSION__START_PARAMS`), or set its events aside.",
+    )
+    start_params: dict[str, Scalar] = Field(
+        default={}, description="A JSON object of default params for a session that is opened without its `sessionStart`."
+    )
+    idle_seconds_max: float = Field(default=1_800, ge=1, le=604_800, description="A session without events is forgotten after this.")
+    state: Literal["kafka", "memory"] = Field(
+        default="kafka",
+        description="Where open sessions are remembered: in the state topic, or in memory, where nothing survives a restart.",
+    )
+    openings_max: int = Field(default=3, ge=1, le=100, description="API sessions that are opened for one event before it is set aside.")
+    reopenings_per_second_max: float = Field(
+        default=50,
+        ge=0.1,
+        le=10_000,
+        description="How many lost sessions are opened again per second: when the API forgets all, it must not be overrun.",
+    )
+
+
+class LimitSettings(Group):
+    """What the relay holds at most. At a limit it stops reading; nothing is dropped."""
+
+    buffer_bytes_max: int = Field(default=128 * 2**20, ge=2**20, le=64 * 2**30, description="Bytes of events that wait in memory.")
+    buffer_events_max: int = Field(default=100_000, ge=100, le=10_000_000, description="Events that wait in memory.")
+    session_events_max: int = Field(default=1_000, ge=1, le=1_000_000, description="Events that wait in one player session.")
+    lanes_max: int = Field(default=500_000, ge=100, le=50_000_000, description="Player sessions that are held at once.")
+    record_bytes_max: int = Field(default=262_144, ge=1_024, le=10 * 2**20, description="A record with more bytes is set aside unread.")
+
+
+class InputSettings(Group):
+    """How records become player events."""
+
+    format: Literal["json"] = Field(default="json", description="How the bytes of a record are written.")
+    mapping: Literal["native"] = Field(default="native", description="How a record becomes a player event: `native` takes it as it is.")
+    unknown_fields: Literal["refuse", "ignore"] = Field(
+        default="refuse", description="What to do with an event that has a field nobody knows."
+    )
+
+
+class AdminSettings(Group):
+    """The small server for metrics and health."""
+
+    host: str = Field(default="0.0.0.0", min_length=1, description="The address to listen on.")  # noqa: S104  # scraped from outside the pod
+    port: int = Field(default=8080, ge=0, le=65_535, description="The port; 0 takes any that is free.")
+
+
+class LogSettings(Group):
+    """What is written to standard error."""
+
+    level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="The least that is written.")
+    format: Literal["json", "console"] | None = Field(
+        default=None, description="`json`, or `console` for people. Unset: `console` on a terminal, else `json`."
+    )

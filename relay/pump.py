@@ -12,14 +12,14 @@ import time
 from collections.abc import Callable
 from functools import partial
 from random import Random
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from relay.core import memoir, receipts
 from relay.core.assignment import Assignment, Stage
 from relay.core.commands import Announce, Change, Command, Finish, Forget, OpenSession, Remember, SendEvent, SetAside, Skip, Wait
 from relay.core.events import PlayerEvent, Record, SessionKey
 from relay.core.inputs import Answered, Arrived, Assigned, Input, Leaving, Revoked, StoredAside, Unreadable, Woke
-from relay.core.lane import Lane
+from relay.core.lane import Lane, State
 from relay.core.ledger import Ledger
 from relay.core.memoir import Memoir
 from relay.core.pressure import CircuitState
@@ -142,6 +142,14 @@ class KeepsMemoirs(Protocol):
         ...
 
 
+class _Receipt(NamedTuple):
+    """What is being made durable for one partition."""
+
+    assignment: Assignment
+    point: CommitPoint | None
+    ended: list[Lane]  # sessions that are over: their memoirs give way to tombstones once the commit covers their end
+
+
 Found = Callable[[list[tuple[SessionKey, Memoir | None]]], None]
 
 
@@ -213,7 +221,7 @@ class Pump:
         self._generation = 0
         self._departures: list[_Departure] = []
         self._committed: dict[Assignment, CommitPoint] = {}
-        self._receipts_under_way: dict[tuple[str, int], Assignment] = {}
+        self._receipts_under_way: dict[tuple[str, int], _Receipt] = {}
         self._due_points: list[CommitPoint] = []
         self._is_receipt_long: dict[tuple[str, int], bool] = {}
         self._is_paused = False
@@ -442,7 +450,9 @@ class Pump:
             if point is not None:
                 departure.points.append(point)
             for lane in assignment.lanes.values():
-                if lane.is_stale or lane in assignment.changed:
+                if lane.state is State.ENDED and lane in assignment.changed:
+                    self._write_tombstone(lane)
+                elif lane.is_stale or lane in assignment.changed:
                     self._write_memoir(lane)
         self._fence(departure.assignments)
         for assignment in departure.assignments:
@@ -479,7 +489,7 @@ class Pump:
             self.router.handle(Revoked(assignment), now)
             self._committed.pop(assignment, None)
             self._is_receipt_long.pop((assignment.topic, assignment.partition), None)
-            self._receipt_ended(assignment)
+            self._receipts_under_way.pop((assignment.topic, assignment.partition), None)
 
     def _owned(self, partitions: list[tuple[str, int]]) -> list[Assignment]:
         assignments = self.router.assignments
@@ -506,18 +516,18 @@ class Pump:
             point = self._point(assignment)
             if point is None and not assignment.changed:
                 continue
+            ended = [lane for lane in assignment.changed if lane.state is State.ENDED]
             for lane in assignment.changed:
                 self._write_memoir(lane)
             assignment.changed.clear()
-            if point is not None:
-                self._receipts_under_way[place] = assignment
-                self._memoirs.after_written(*place, partial(self._commit, assignment, point))
+            receipt = self._receipts_under_way[place] = _Receipt(assignment, point, ended)
+            self._memoirs.after_written(*place, partial(self._commit, receipt))
 
-    def _commit(self, assignment: Assignment, point: CommitPoint) -> None:
-        if assignment.stage is not Stage.OWNED:
-            self._receipt_ended(assignment)
+    def _commit(self, receipt: _Receipt) -> None:
+        if receipt.point is None or receipt.assignment.stage is not Stage.OWNED:
+            self._receipt_ended(receipt)
             return
-        self._due_points.append(point)
+        self._due_points.append(receipt.point)
         if len(self._due_points) == 1:
             self._loop.call_soon(self._commit_due)
 
@@ -539,22 +549,30 @@ class Pump:
     def _commit_ended(self, committed: Committed) -> None:
         self._tallies.committed(is_success=True)
         for point in committed.points:
-            assignment = self._receipts_under_way.get((point.topic, point.partition))
-            if assignment is not None:
-                self._committed[assignment] = point
-                self._receipt_ended(assignment)
+            receipt = self._receipts_under_way.get((point.topic, point.partition))
+            if receipt is not None and receipt.point == point:
+                self._committed[receipt.assignment] = point
+                self._receipt_ended(receipt)
 
     def _commit_failed(self, failed: CommitFailed) -> None:
         self._tallies.committed(is_success=False)
         log.warning("commit failed", extra={"cause": failed.cause})
         for point in failed.points:
-            assignment = self._receipts_under_way.get((point.topic, point.partition))
-            if assignment is not None:
-                self._receipt_ended(assignment)
+            receipt = self._receipts_under_way.get((point.topic, point.partition))
+            if receipt is not None and receipt.point == point:
+                receipt.assignment.changed.update(dict.fromkeys(receipt.ended))
+                self._drop_receipt(receipt)
 
-    def _receipt_ended(self, assignment: Assignment) -> None:
-        place = (assignment.topic, assignment.partition)
-        if self._receipts_under_way.get(place) is assignment:
+    def _receipt_ended(self, receipt: _Receipt) -> None:
+        self._drop_receipt(receipt)
+        if receipt.assignment.stage is Stage.OWNED:
+            for lane in receipt.ended:
+                if lane.state is State.ENDED:
+                    self._write_tombstone(lane)
+
+    def _drop_receipt(self, receipt: _Receipt) -> None:
+        place = (receipt.assignment.topic, receipt.assignment.partition)
+        if self._receipts_under_way.get(place) is receipt:
             del self._receipts_under_way[place]
 
     # --- memoirs ----------------------------------------------------------------------------------------------------------------------
@@ -563,13 +581,17 @@ class Pump:
         self._write_memoir(remember.lane)
 
     def _forget(self, forget: Forget) -> None:
-        lane = forget.lane
-        if lane.had_session:
-            self._memoirs.write(lane.assignment.topic, lane.assignment.partition, lane.key, None)
+        if forget.lane.had_session:
+            self._write_tombstone(forget.lane)
 
     def _write_memoir(self, lane: Lane) -> None:
         lane.is_stale = False
-        self._memoirs.write(lane.assignment.topic, lane.assignment.partition, lane.key, memoir.write(lane))
+        written = memoir.write(lane)
+        if written is not None:
+            self._memoirs.write(lane.assignment.topic, lane.assignment.partition, lane.key, written)
+
+    def _write_tombstone(self, lane: Lane) -> None:
+        self._memoirs.write(lane.assignment.topic, lane.assignment.partition, lane.key, None)
 
     # --- flow -------------------------------------------------------------------------------------------------------------------------
 

@@ -20,7 +20,7 @@ from relay.core.playback import Playback
 
 VERSION: Final = 1
 
-_STANDINGS: Final = {State.READY: "open", State.COMPLETED: "completed", State.LOST: "lost", State.REFUSED: "refused"}
+_STANDINGS: Final = {State.READY: "open", State.COMPLETED: "completed", State.LOST: "lost", State.REFUSED: "refused", State.ENDED: "ended"}
 _STATES: Final = {standing: state for state, standing in _STANDINGS.items()}
 _PLAYING: Final = frozenset({"", *EventType})
 _RESTING: Final = {
@@ -68,7 +68,7 @@ _decode = msgspec.json.Decoder(Memoir).decode
 
 
 def write(lane: Lane) -> bytes | None:
-    """The memoir of a lane; None when there is nothing worth remembering: a tombstone."""
+    """The memoir of a lane; None when there is nothing worth remembering."""
     standing = _STANDINGS.get(_RESTING.get(lane.state, lane.state))
     if standing is None:
         return None

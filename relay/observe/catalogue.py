@@ -97,6 +97,16 @@ CATALOGUE: Final[tuple[Metric, ...]] = (
         "Player sessions whose start the API refused.",
         advice="Look at the dead letters of reason rejected: their params are wrong at the source.",
     ),
+    _counter(
+        "sessions_restored_total",
+        "Player sessions taken over from the state topic when a partition was assigned.",
+        advice="Rises with each rebalance or restart. If it does not: RELAY_SESSION__STATE is memory, or the state topic is empty.",
+    ),
+    _histogram(
+        "restore_duration_seconds",
+        "How long it took to read the sessions of a partition that was assigned.",
+        advice="Many seconds: the state topic is large or its brokers are slow; nothing of the partition is delivered meanwhile.",
+    ),
     _gauge(
         "lanes",
         "Player sessions that are held in memory.",

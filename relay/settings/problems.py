@@ -25,7 +25,8 @@ def explain(error: ValidationError, known: Mapping[SettingPath, FieldInfo], sour
         if detail["type"] == "missing":
             yield f"{name}: is not set; {field.description}"
         elif get_origin(field.annotation) is dict and len(location) > len(path):
-            yield f"{name}: the value of {location[len(path)]} should be text, a number, true or false{given_by}"
+            is_union = len(location) > len(path) + 1  # the library names each type that it tried
+            yield f"{name}: the value of {location[len(path)]} should be text{', a number, true or false' if is_union else ''}{given_by}"
         else:
             yield f"{name}: {_what(detail)}{_instead_of(detail, field)}{given_by}"
 

@@ -1,0 +1,323 @@
+"""The source's thread: one member of the consumer group, from joining to leaving. Only this thread touches the consumer.
+
+In: requests of the loop's thread, rebalances, records. Out: the messages of `reports.py`, by way of `tell`.
+
+- It polls always, or nearly so: whoever stops polling loses his partitions.
+- A newly assigned partition is paused within the very callback that assigns it, and read once the pump has released it.
+- Flow control stops the reading of all partitions, never of some: some would starve. A short pause only stops asking for records, which
+  costs nothing; a long one pauses at the client, which throws away what was fetched ahead, and polls on.
+- A request carries the serial number of the assignment that it means. The broker itself would accept a commit for a partition that is
+  somebody else's.
+- A revoke waits for the pump's word, but never longer than its bound. What was lost is never committed.
+"""
+
+import logging
+import queue
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final, Protocol
+
+from confluent_kafka import OFFSET_INVALID, Consumer, KafkaError, KafkaException, Message, TopicPartition
+
+from relay.errors import FatalConsumerError, SettingsError
+from relay.kafka.client import Properties, Seldom, advice, error_in, not_configured
+from relay.kafka.holdings import Holdings
+from relay.kafka.lag import Lag
+from relay.kafka.reading import read
+from relay.kafka.reports import (
+    CommitFailed,
+    CommitPoint,
+    Committed,
+    CommittedPosition,
+    Fetched,
+    PartitionsAssigned,
+    PartitionsLeaving,
+    PartitionsLost,
+    Place,
+    SourceFailed,
+    SourceMessage,
+)
+
+log = logging.getLogger("relay.kafka.source")
+
+BATCH_RECORDS_MAX: Final = 500
+POLL_SECONDS: Final = 0.05  # how long a request of the loop may wait while nothing comes
+GATHER_SECONDS: Final = 0.002  # after a first record: consume() waits for its full time unless its batch is full
+HAND_OVERS_MAX: Final = 4  # batches that the loop has not yet taken
+PATIENCE_SECONDS: Final = 1.0  # a pause that is shorter costs nothing
+SLICE_SECONDS: Final = 0.05
+REPLY_EXTRA_SECONDS: Final = 2.0  # the pump keeps its own bound; this is for one that hangs
+COMMITTED_SECONDS: Final = 5.0
+COMMITTED_TRIES: Final = 3
+
+
+class Tell(Protocol):
+    """Takes a message to the loop; with it go the serial numbers of new assignments."""
+
+    def __call__(self, message: SourceMessage, serials: Mapping[Place, int] | None = None, /) -> None:
+        """Return at once."""
+        ...
+
+
+class _Reply:
+    """What the pump says when partitions leave, and the wait for it."""
+
+    def __init__(self) -> None:
+        self._points: list[CommitPoint] | None = None
+        self._is_given = threading.Event()
+
+    def give(self, points: list[CommitPoint]) -> None:
+        self._points = points
+        self._is_given.set()
+
+    def wait(self, seconds: float) -> list[CommitPoint] | None:
+        self._is_given.wait(seconds)
+        return self._points
+
+
+class Member:
+    """One member of the group. What has no underscore may be used from the loop's thread as well."""
+
+    def __init__(self, tell: Tell, *, revoke_seconds_max: float, clock: Callable[[], float] = time.monotonic) -> None:
+        """Begin outside the group."""
+        self.is_closing = False
+        self.is_paused = False
+        self.last_poll_at = clock()
+        self.consumed_bytes = 0
+        self.consumed_records = 0
+        self.lag = Lag()
+        self._tell = tell
+        self._reply_seconds = revoke_seconds_max + REPLY_EXTRA_SECONDS
+        self._clock = clock
+        self._requests: queue.SimpleQueue[Callable[[Consumer], None]] = queue.SimpleQueue()
+        self._wake = threading.Event()
+        self._untaken = 0
+        self._untaken_lock = threading.Lock()
+        self._holdings = Holdings()
+        self._standing_since: float | None = None
+        self._seldom = Seldom()
+
+    def join(self, consumer_properties: Properties, topics: Sequence[str]) -> Consumer:
+        """Ask for membership. Returns the consumer, for `run`."""
+        try:
+            consumer = Consumer(consumer_properties | {"on_commit": self._on_commit})
+            consumer.subscribe(list(topics), on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost)
+        except KafkaException as error:
+            raise not_configured(error) from error
+        except ValueError as error:
+            raise SettingsError(f"RELAY_KAFKA__TOPICS or RELAY_KAFKA__CLIENT: {error}") from error
+        self.last_poll_at = self._clock()
+        return consumer
+
+    def request(self, request: Callable[[Consumer], None]) -> None:
+        """Have something carried out on the source's thread."""
+        self._requests.put(request)
+        self._wake.set()
+
+    def wake(self) -> None:
+        """Something was changed: look at it now, if possible."""
+        self._wake.set()
+
+    def taken(self) -> None:
+        """The loop is done with one `Fetched`."""
+        with self._untaken_lock:
+            self._untaken -= 1
+        self._wake.set()
+
+    def release(self, tagged: Sequence[tuple[Place, int]]) -> None:
+        """Read these from now on. To be requested."""
+        for place, serial in tagged:
+            self._holdings.release(place, serial)
+
+    def run(self, consumer: Consumer) -> None:
+        """The thread, until it is asked to close or Kafka excludes us."""
+        try:
+            while not self.is_closing:
+                self._carry_out_requests(consumer)
+                self._step(consumer)
+                self.lag.measure(consumer, self._holdings.places, self._clock(), is_standing=self._standing_since is not None)
+        except Exception as error:  # noqa: BLE001  # a thread that ends without a word would look like a quiet topic
+            self._fail(error)
+        try:
+            consumer.close()  # revokes what is ours on the way
+        except (KafkaException, RuntimeError) as error:
+            log.warning("the consumer was not closed cleanly", extra={"text": str(error)})
+
+    def _fail(self, error: Exception) -> None:
+        if isinstance(error, KafkaException):
+            error = FatalConsumerError(f"Kafka does not serve this consumer any more: {error_in(error).str()}")
+        self._lose(self._holdings.places)  # the client does not say so when it was fenced
+        self._tell(SourceFailed(error))
+
+    def _carry_out_requests(self, consumer: Consumer) -> None:
+        while True:
+            try:
+                request = self._requests.get_nowait()
+            except queue.Empty:
+                return
+            request(consumer)
+
+    # --- reading ----------------------------------------------------------------------------------------------------------------------
+
+    def _step(self, consumer: Consumer) -> None:
+        """Read, or stand still: first by not asking, and when that takes long by pausing at the client and polling on."""
+        if not self.is_paused and self._untaken < HAND_OVERS_MAX:
+            self._standing_since = None
+        elif self._standing_since is None:
+            self._standing_since = self._clock()
+        is_standing = self._standing_since is not None
+        if self._standing_since is not None and self._clock() - self._standing_since < PATIENCE_SECONDS:
+            self._wake.wait(SLICE_SECONDS)
+            self._wake.clear()
+            return
+        pause, resume = self._holdings.settle(is_stopped=is_standing)
+        if pause:
+            consumer.pause([TopicPartition(*place) for place in pause])
+        if resume:
+            consumer.resume([TopicPartition(*place) for place in resume])
+        self._read(consumer)
+
+    def _read(self, consumer: Consumer) -> None:
+        serial = self._holdings.last_serial
+        first = consumer.poll(POLL_SECONDS)
+        self.last_poll_at = self._clock()
+        if first is None:
+            return
+        messages = [message for message in (first, *consumer.consume(BATCH_RECORDS_MAX - 1, GATHER_SECONDS)) if self._is_record(message)]
+        if self.is_closing:
+            return
+        # A rebalance may have come between two records of a batch: what belongs to an assignment that has ended must not be taken for the
+        # beginning of the next one. Whatever was assigned during this call is held and has no records yet.
+        messages = [one for one in messages if self._holdings.is_older_than((one.topic() or "", one.partition() or 0), serial)]
+        if messages:
+            batches, byte_count = read(messages, self._clock())
+            self.consumed_bytes += byte_count
+            self.consumed_records += len(messages)
+            with self._untaken_lock:
+                self._untaken += 1
+            self._tell(Fetched(batches))
+
+    def _is_record(self, message: Message) -> bool:
+        error = message.error()
+        if error is None:
+            return True
+        if error.fatal() or error.code() == KafkaError._FATAL:  # noqa: SLF001  # the error in a message does not say that it is fatal
+            raise FatalConsumerError(
+                f"Kafka excludes this consumer: {error.str()}; does another relay run with the same RELAY_KAFKA__GROUP_INSTANCE_ID?"
+            )
+        if error.code() != KafkaError._PARTITION_EOF:  # noqa: SLF001
+            kept_back = self._seldom.count(f"{error.name()} {message.topic()}")
+            if kept_back is not None:
+                fields = {
+                    "topic": message.topic(),
+                    "code": error.name(),
+                    "text": error.str(),
+                    "advice": advice(error),
+                    "kept_back": kept_back,
+                }
+                log.warning("cannot read for now", extra=fields)
+        return False
+
+    # --- rebalances -------------------------------------------------------------------------------------------------------------------
+
+    def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        if not partitions:
+            return
+        found = self._find_committed(consumer, partitions)
+        consumer.incremental_assign(found)
+        consumer.pause(found)
+        serials = self._holdings.add((one.topic, one.partition) for one in found)
+        positions = [
+            CommittedPosition(one.topic, one.partition, one.offset, one.metadata or "")
+            if one.offset >= 0
+            else CommittedPosition(one.topic, one.partition)
+            for one in found
+        ]
+        for one in positions:
+            if one.offset is not None:
+                self.lag.committed((one.topic, one.partition), one.offset)
+        self._tell(PartitionsAssigned(positions), serials)
+
+    def _find_committed(self, consumer: Consumer, partitions: list[TopicPartition]) -> list[TopicPartition]:
+        """The committed positions; without an answer the client looks for them by itself, and what was written beside them is not known."""
+        for _ in range(COMMITTED_TRIES):
+            if self.is_closing:
+                break
+            self.last_poll_at = self._clock()
+            try:
+                found = consumer.committed(partitions, timeout=COMMITTED_SECONDS)
+            except KafkaException as error:
+                log.warning("committed offsets not read", extra={"text": error_in(error).str()})
+                continue
+            except (SystemError, UnicodeDecodeError):  # somebody else has committed there, and no text
+                log.warning("committed offsets not read", extra={"text": "the metadata is not UTF-8"})
+                break
+            for one in found:
+                if one.error is not None:
+                    one.offset = OFFSET_INVALID
+            return found
+        return [TopicPartition(one.topic, one.partition, OFFSET_INVALID) for one in partitions]
+
+    def _on_revoke(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        places = [(one.topic, one.partition) for one in partitions]
+        if not places:
+            return
+        reply = _Reply()
+        self._tell(PartitionsLeaving(places, reply.give))
+        points = reply.wait(self._reply_seconds)
+        if points is None:
+            log.warning("partitions leave without a commit: no word in time", extra={"seconds": self._reply_seconds, "count": len(places)})
+        self._forget(places)
+        self.last_poll_at = self._clock()
+        offsets = [_position(point) for point in points or [] if (point.topic, point.partition) in places]
+        if offsets:
+            try:
+                consumer.commit(offsets=offsets, asynchronous=False)
+            except KafkaException as error:
+                log.warning("commit failed as partitions left", extra={"text": error_in(error).str(), "count": len(offsets)})
+
+    def _on_lost(self, _consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        self._lose([(one.topic, one.partition) for one in partitions])
+
+    def _lose(self, places: list[Place]) -> None:
+        if places:
+            self._forget(places)
+            self._tell(PartitionsLost(places))
+
+    def _forget(self, places: list[Place]) -> None:
+        self._holdings.remove(places)
+        self.lag.forget(places)
+
+    # --- commits ----------------------------------------------------------------------------------------------------------------------
+
+    def commit(self, consumer: Consumer, tagged: Sequence[tuple[CommitPoint, int]]) -> None:
+        """Commit what is still ours. To be requested."""
+        points = [point for point, serial in tagged if self._holdings.is_current((point.topic, point.partition), serial)]
+        if not points:
+            self._tell(Committed([]))
+            return
+        try:
+            consumer.commit(offsets=[_position(point) for point in points], asynchronous=True)
+        except KafkaException as error:
+            self._tell(CommitFailed(points, error_in(error).str()))
+
+    def _on_commit(self, error: KafkaError | None, partitions: list[TopicPartition]) -> None:
+        stored: list[CommitPoint] = []
+        failed: list[CommitPoint] = []
+        is_partial = any(one.error is not None for one in partitions)  # else the error, if there is one, is everybody's
+        for one in partitions:
+            cause = one.error if is_partial else error
+            (stored if cause is None else failed).append(CommitPoint(one.topic, one.partition, one.offset, one.metadata or ""))
+            error = error or cause
+        for point in stored:
+            if (point.topic, point.partition) in self._holdings:
+                self.lag.committed((point.topic, point.partition), point.offset)
+        if stored or error is None:
+            self._tell(Committed(stored))
+        if error is not None:
+            self._tell(CommitFailed(failed, error.str()))
+
+
+def _position(point: CommitPoint) -> TopicPartition:
+    return TopicPartition(point.topic, point.partition, point.offset, point.metadata)

@@ -8,7 +8,8 @@ import logging
 import signal
 import time
 from collections.abc import Callable, Mapping
-from contextlib import suppress
+from contextlib import AsyncExitStack
+from typing import TypedDict
 from urllib.parse import urlsplit
 
 import httpx
@@ -28,10 +29,10 @@ from relay.input.native import NativeInput
 from relay.kafka.dead_letters import DeadLetters
 from relay.kafka.source import Source
 from relay.kafka.state_topic import MemoryState, StateTopic
-from relay.kafka.topics import ensure_topics
+from relay.kafka.topics import dead_letter_topic, ensure_topics
 from relay.observe import logs
 from relay.observe.admin import Admin, health_routes
-from relay.observe.metrics import Metrics, Tallies
+from relay.observe.metrics import Metrics, Reading, Tallies
 from relay.pump import Pump
 from relay.settings import Settings
 
@@ -69,17 +70,23 @@ async def serve(settings: Settings) -> int:
             loop.remove_signal_handler(number)
 
 
+class Outside(TypedDict):
+    """What every Kafka client needs."""
+
+    bootstrap_servers: str
+    client: dict[str, str | int | float | bool]
+
+
 class App:
     """One relay in this process."""
 
-    def __init__(self, settings: Settings, *, checks_topics: bool = True) -> None:
-        """Build nothing yet. The embedded broker of the sandbox answers no questions about topics, hence `checks_topics`."""
+    def __init__(self, settings: Settings, *, can_administer: bool = True) -> None:
+        """Build nothing yet. The embedded broker of the sandbox lets nobody create or inspect topics, hence `can_administer`."""
         self.settings = settings
         self.tallies = Tallies()
         self.metrics = Metrics(self.tallies, version=relay.__version__)
         self.router = _router(settings, _dialect(settings))
-        self._checks_topics = checks_topics
-        self._loop = asyncio.get_running_loop()
+        self._can_administer = can_administer
         self._stop_asked = asyncio.Event()
         self._failure: BaseException | None = None
         self.pump: Pump | None = None
@@ -101,21 +108,47 @@ class App:
 
     async def run(self) -> int:
         """Start, serve, stop. Raises `RelayError` when the start fails."""
-        settings = self.settings
-        if self._checks_topics:
-            await asyncio.to_thread(_ensure_topics, settings)
+        async with AsyncExitStack() as parts:
+            pump, source = await self._build(parts)
+            pump.begin()
+            source.start()
+            self.is_serving.set()
+            settings = self.settings
+            log.info("serving", extra={"version": relay.__version__, "dialect": settings.api.dialect, "state": settings.session.state})
+            if settings.session.state == "memory":
+                log.warning("sessions are remembered in memory only: a restart opens them again and repeats what was under way")
+            await self._stop_asked.wait()
+            if self._failure is None:
+                await self._drain(pump, source)
+        return self._exit_code()
+
+    async def _build(self, parts: AsyncExitStack) -> tuple[Pump, Source]:
+        """Build every part, from the outside in; what was built is taken down in reverse order."""
+        settings, loop = self.settings, asyncio.get_running_loop()
+        kafka: Outside = {"bootstrap_servers": settings.kafka.bootstrap_servers, "client": settings.kafka.client}
+        partitions = await _ensure_topics(settings, kafka, can_administer=self._can_administer)
+
         transport = _transport(settings)
-        client = ApiClient(
-            transport,
-            _dialect(settings),
-            url=settings.api.url,
-            headers={name: value.get_secret_value() for name, value in settings.api.headers.items()},
-            timeout_seconds=settings.api.timeout_seconds,
+        parts.push_async_callback(transport.aclose)
+        calls = Calls(_client(settings, transport), observe=self.tallies.request)
+        parts.push_async_callback(calls.stop)
+        memoirs = _memoirs(settings, kafka, self.tallies)
+        parts.push_async_callback(memoirs.close)
+        self.letters = letters = DeadLetters(
+            topic=settings.kafka.dead_letter_topic_name, version=relay.__version__, loop=loop, **kafka
         )
-        calls = Calls(client, observe=self.tallies.request)
-        self.letters = letters = _letters(settings, self._loop)
-        memoirs = _memoirs(settings, self._loop)
-        self.source = source = _source(settings, self._loop, lambda message: pump.deliver(message))
+        parts.callback(letters.close)
+        self.source = source = Source(
+            topics=settings.kafka.topics,
+            group_id=settings.kafka.group_id,
+            group_protocol=settings.kafka.group_protocol,
+            group_instance_id=settings.kafka.group_instance_id,
+            revoke_seconds_max=max(settings.kafka.revoke_seconds_max, settings.drain_seconds_max),
+            partition_count=sum(partitions.values()) or 8,
+            deliver=lambda message: pump.deliver(message),
+            **kafka,
+        )
+        parts.push_async_callback(source.close)
         self.pump = pump = Pump(
             router=self.router,
             reader=NativeInput(
@@ -126,34 +159,20 @@ class App:
             memoirs=memoirs,
             source=source,
             tallies=self.tallies,
-            loop=self._loop,
+            loop=loop,
             failed=self._failed,
             receipt_seconds=settings.kafka.receipt_seconds,
             leaving_seconds_max=settings.kafka.revoke_seconds_max,
             idle_seconds_max=settings.session.idle_seconds_max,
         )
         calls.report_to(pump.put, self._failed)
-        self._watch()
-        self.admin = admin = Admin(
+        watch(self.metrics, self)
+        self.admin = Admin(
             settings.admin.host, settings.admin.port, health_routes(live=self.is_live, ready=self.is_ready, metrics=self.metrics)
         )
-        await admin.start()
-        try:
-            pump.begin()
-            source.start()
-            self.is_serving.set()
-            log.info("serving", extra={"version": relay.__version__, "dialect": settings.api.dialect, "state": settings.session.state})
-            await self._stop_asked.wait()
-            if self._failure is None:
-                await self._drain(pump, source)
-        finally:
-            await asyncio.to_thread(source.close)
-            await calls.stop()
-            await asyncio.to_thread(letters.close)
-            await asyncio.to_thread(memoirs.close)
-            await transport.aclose()
-            await admin.stop()
-        return self._exit_code()
+        await self.admin.start()
+        parts.push_async_callback(self.admin.stop)
+        return pump, source
 
     def is_live(self) -> tuple[bool, Mapping[str, object]]:
         """Progress, not mere life: the loop turns and Kafka is polled. An outage of the API is no reason to restart."""
@@ -179,7 +198,7 @@ class App:
             "dead_letters": letters_failure,
             "is_stopping": self._stop_asked.is_set(),
         }
-        has_joined = self.source is not None and self.source.has_joined
+        has_joined = self.pump is not None and self.pump.has_joined
         return has_joined and not held and letters_failure is None and not self._stop_asked.is_set(), reasons
 
     # --- the inside -------------------------------------------------------------------------------------------------------------------
@@ -188,8 +207,15 @@ class App:
         """Nothing new leaves; calls under way end; memoirs, receipts and offsets are written; the group is left."""
         self.router.drain()
         pump.leaving_seconds_max = self.settings.drain_seconds_max
-        await asyncio.to_thread(source.close)
-        log.info("drained", extra={"delivered": self.tallies.delivered_count, "calls_cut_short": self.router.in_flight})
+        has_left = await source.close()
+        log.info(
+            "stopped",
+            extra={
+                "delivered": self.tallies.delivered_count,
+                "calls_cut_short": self.router.in_flight,
+                "has_left_the_group": has_left,
+            },
+        )
 
     def _failed(self, failure: BaseException) -> None:
         if self._failure is None:
@@ -205,39 +231,38 @@ class App:
             return 0
         return self._failure.exit_code if isinstance(self._failure, RelayError) else 1
 
-    def _watch(self) -> None:
-        """Readings for the metrics: nothing is updated per event, all is read at the scrape."""
-        router, pump, source, letters = self.router, self.pump, self.source, self.letters
-        assert pump is not None
-        assert source is not None
-        assert letters is not None
-        readings: dict[str, Callable[[], float | Mapping[tuple[str, ...], float]]] = {
-            "sessions_open": lambda: router.sessions_open,
-            "lanes": lambda: router.buffer.lane_count,
-            "buffered_events": lambda: router.buffer.event_count,
-            "buffered_bytes": lambda: router.buffer.byte_count,
-            "api_requests_in_flight": lambda: router.in_flight,
-            "order_violations_total": lambda: router.order_violations,
-            "circuit_state": lambda: {("open",): router.opening.state, ("send",): router.sending.state},
-            "assigned_partitions": lambda: len(router.assignments),
-            "consumer_lag_messages": lambda: {(topic, str(partition)): lag for (topic, partition), lag in source.lag().items()},
-            "oldest_undelivered_seconds": self._oldest_undelivered_seconds,
-            "dlq_pending": lambda: letters.pending_count,
-            "ready": lambda: self.is_ready()[0],
-            "last_delivery_timestamp_seconds": self._last_delivery_timestamp,
-        }
-        for name, read in readings.items():
-            with suppress(KeyError):
-                self.metrics.watch(name, read)
 
-    def _oldest_undelivered_seconds(self) -> float:
-        oldest = [moment for one in self.router.assignments.values() if (moment := one.ledger.oldest_appended_at) is not None]
+def watch(metrics: Metrics, app: App) -> None:
+    """Readings for the metrics: nothing is updated per event, all is read at the scrape."""
+    router, pump, source, letters = app.router, app.pump, app.source, app.letters
+    assert pump is not None
+    assert source is not None
+    assert letters is not None
+
+    def oldest_undelivered_seconds() -> float:
+        oldest = [moment for one in router.assignments.values() if (moment := one.ledger.oldest_appended_at) is not None]
         return max(0.0, time.monotonic() - min(oldest)) if oldest else 0.0
 
-    def _last_delivery_timestamp(self) -> float:
-        assert self.pump is not None
-        at = self.pump.last_delivery_at
-        return 0.0 if at is None else time.time() - (time.monotonic() - at)
+    def last_delivery_timestamp() -> float:
+        return 0.0 if pump.last_delivery_at is None else time.time() - (time.monotonic() - pump.last_delivery_at)
+
+    readings: dict[str, Callable[[], Reading]] = {
+        "sessions_open": lambda: router.sessions_open,
+        "lanes": lambda: router.buffer.lane_count,
+        "buffered_events": lambda: router.buffer.event_count,
+        "buffered_bytes": lambda: router.buffer.byte_count,
+        "api_requests_in_flight": lambda: router.in_flight,
+        "order_violations_total": lambda: router.order_violations,
+        "circuit_state": lambda: {("open",): router.opening.state, ("send",): router.sending.state},
+        "assigned_partitions": lambda: len(router.assignments),
+        "consumer_lag_messages": lambda: {(topic, str(partition)): lag for (topic, partition), lag in source.lag().items()},
+        "oldest_undelivered_seconds": oldest_undelivered_seconds,
+        "dlq_pending": lambda: letters.pending_count,
+        "ready": lambda: app.is_ready()[0],
+        "last_delivery_timestamp_seconds": last_delivery_timestamp,
+    }
+    for name, read in readings.items():
+        metrics.watch(name, read)
 
 
 def _dialect(settings: Settings) -> Dialect:
@@ -271,10 +296,34 @@ def _router(settings: Settings, dialect: Dialect) -> Router:
 def _transport(settings: Settings) -> httpx.AsyncBaseTransport:
     api = settings.api
     tls = tls_context(api.ca_file, api.client_cert_file, api.client_key_file)
-    build = Transport if api.transport == "fast" else stock_transport
-    return build(
-        tls=tls,
+    if api.transport == "httpx":
+        return stock_transport(connections_max=api.concurrency_max, tls=tls, idle_seconds_max=api.connection_idle_seconds_max)
+    return Transport(
         connections_max=api.concurrency_max,
+        tls=tls,
         idle_seconds_max=api.connection_idle_seconds_max,
         age_seconds_max=api.connection_age_seconds_max,
     )
+
+
+def _client(settings: Settings, transport: httpx.AsyncBaseTransport) -> ApiClient:
+    return ApiClient(
+        transport,
+        _dialect(settings),
+        url=settings.api.url,
+        headers={name: value.get_secret_value() for name, value in settings.api.headers.items()},
+        timeout_seconds=settings.api.timeout_seconds,
+    )
+
+
+async def _ensure_topics(settings: Settings, kafka: Outside, *, can_administer: bool) -> dict[str, int]:
+    own = [dead_letter_topic(settings.kafka.dead_letter_topic_name)]
+    return await ensure_topics(
+        topics=settings.kafka.topics, own=own, may_create=settings.kafka.create_topics, can_administer=can_administer, **kafka
+    )
+
+
+def _memoirs(settings: Settings, kafka: Outside, tallies: Tallies) -> StateTopic | MemoryState:
+    if settings.session.state == "memory":
+        return MemoryState()
+    raise NotImplementedError

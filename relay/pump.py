@@ -195,6 +195,7 @@ class Pump:
         self.router = router
         self.last_pass_at = clock()
         self.last_delivery_at: float | None = None
+        self.has_joined = False  # the group has given us an assignment, be it empty
         self.leaving_seconds_max = leaving_seconds_max
         self._reader = reader
         self._calls = calls
@@ -261,6 +262,8 @@ class Pump:
 
     def deliver(self, message: SourceMessage) -> None:
         """The source says something; records are taken in at once, the rest follows in the next pass."""
+        if self._is_broken and isinstance(message, PartitionsLeaving):
+            message.reply([])  # after a bug nothing is committed, and nobody needs to wait
         self._protect(lambda: self._receive[type(message)](message))
         self._schedule()
 
@@ -394,6 +397,7 @@ class Pump:
         self._source.taken()
 
     def _assigned(self, assigned: PartitionsAssigned) -> None:
+        self.has_joined = True
         self._tallies.rebalanced("assigned")
         log.info("partitions assigned", extra={"count": len(assigned.partitions)})
         for position in assigned.partitions:
@@ -425,7 +429,12 @@ class Pump:
                 )
                 self._source.release([(assignment.topic, assignment.partition)])
 
-        self._memoirs.restore(assignment.topic, assignment.partition, found, done)
+        self._memoirs.restore(
+            assignment.topic,
+            assignment.partition,
+            lambda entries: self._protect(lambda: found(entries)),
+            lambda: self._protect(done),
+        )
 
     def _leaving(self, leaving: PartitionsLeaving) -> None:
         assignments = self._owned(leaving.partitions)

@@ -6,13 +6,10 @@ import platform
 from importlib import metadata
 from typing import Final
 
+import relay
+
 EXAMPLE: Final = "relay version --json"
 _STANDS_ON: Final = ("confluent-kafka", "httpx", "pydantic-settings", "prometheus-client")
-
-
-def relay_version() -> str:
-    """The version of the relay; a checkout that was never installed has none."""
-    return _version("relay") or "0+unknown"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -24,7 +21,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Print it."""
     import confluent_kafka
 
-    versions = {"relay": relay_version(), "python": platform.python_version()}
+    versions = {"relay": relay.__version__, "python": platform.python_version()}
     versions |= {name: _version(name) or "missing" for name in _STANDS_ON}
     versions["librdkafka"] = confluent_kafka.libversion()[0]
     if arguments.json:

@@ -53,6 +53,16 @@ class Histogram:
         self.counts[bisect_left(SECONDS_BUCKETS, seconds)] += 1
         self.total += seconds
 
+    def quantile(self, share: float) -> float:
+        """How long at most this share took, by interpolation within a bucket; 0 when nothing was measured."""
+        wanted = share * sum(self.counts)
+        below, so_far = 0.0, 0
+        for bound, count in zip(SECONDS_BUCKETS, self.counts, strict=False):
+            if count and so_far + count >= wanted:
+                return below + (bound - below) * (wanted - so_far) / count
+            below, so_far = bound, so_far + count
+        return below if wanted else 0.0
+
 
 class Tallies:
     """All that is counted. Written from the loop's thread only."""
@@ -105,6 +115,14 @@ class Tallies:
         if durations is None:
             durations = self.request_seconds[operation] = Histogram()
         durations.observe(seconds)
+
+    def request_quantiles(self, *shares: float) -> tuple[float, ...]:
+        """How long at most each of these shares of all requests took."""
+        together = Histogram()
+        together.counts = [
+            sum(counts) for counts in zip(together.counts, *(one.counts for one in self.request_seconds.values()), strict=True)
+        ]
+        return tuple(together.quantile(share) for share in shares)
 
     def rebalanced(self, kind: str) -> None:
         """The assignment changed."""

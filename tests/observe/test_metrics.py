@@ -90,6 +90,19 @@ def test_histograms_are_cumulative(tallies: Tallies, metrics: Metrics) -> None:
     assert found[f"{name}_sum", (("operation", "open"),)] == pytest.approx(60.0101)
 
 
+def test_quantiles_lie_within_their_bucket(tallies: Tallies) -> None:
+    """Over both operations; what took longer than the last boundary counts as that; nothing measured is 0."""
+    assert tallies.request_quantiles(0.5, 0.99) == (0.0, 0.0)
+    for _ in range(98):
+        tallies.request("send", 204, 0.02)
+    tallies.request("open", 201, 0.2)
+    tallies.request("open", 0, 60.0)
+    half, most, everything = tallies.request_quantiles(0.5, 0.99, 1.0)
+    assert 0.01 < half < 0.025
+    assert 0.1 < most <= 0.25
+    assert everything == 30.0
+
+
 def test_watched_figures_are_read_at_each_scrape(metrics: Metrics) -> None:
     """A gauge is asked for when somebody looks, with labels or without."""
     lag = {("t", "0"): 5.0, ("t", "1"): 0.0}

@@ -1,0 +1,191 @@
+"""What a session needs to go on after a restart, as bytes and back."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from relay.core.assignment import Assignment
+from relay.core.events import ApiSessionId, Details, EventType, PlayerEvent, SessionKey
+from relay.core.inputs import Lost, NextEvent, Opened
+from relay.core.lane import Lane, State
+from relay.core.memoir import NoMemoir, read, restore, write
+from relay.core.session import advance
+
+E = EventType
+START = Details(params=b'{"media.id" : "film", "n":1.50}', custom_metadata=b'{"plan":"gold"}')
+
+
+def full_lane(state: State) -> Lane:
+    """A session in which everything is open that can be."""
+    lane = Lane(SessionKey("a"), Assignment("events", 0))
+    lane.state, lane.start, lane.had_session = state, START, True
+    lane.session_id = None if state in {State.LOST, State.REOPENING} else ApiSessionId("the-id")
+    lane.last_offset = 41
+    for kind, name in (
+        (E.CHAPTER_START, ""),
+        (E.AD_BREAK_START, ""),
+        (E.AD_START, ""),
+        (E.STATE_START, "mute"),
+        (E.STATE_START, "inFocus"),
+    ):
+        params = b'{"what" : "%s%s"}' % (kind.encode(), name.encode())
+        lane.remember(PlayerEvent(kind, 1.0, 1, params=params, custom_metadata=b'{"x":"y"}', state_name=name))
+    lane.remember(PlayerEvent(E.PAUSE_START, 12.5, 1_700_000_012_500))
+    return lane
+
+
+def rewritten(lane: Lane) -> Lane:
+    """The lane after a restart."""
+    again = Lane(lane.key, Assignment("events", 0, generation=1))
+    restore(again, read(write(lane) or b""))
+    return again
+
+
+@pytest.mark.parametrize(
+    ("state", "stands"),
+    [
+        (State.READY, State.READY),
+        (State.SENDING, State.READY),
+        (State.COMPLETING, State.READY),
+        (State.TELLING, State.READY),
+        (State.REPLACING, State.READY),
+        (State.LOST, State.LOST),
+        (State.REOPENING, State.LOST),
+        (State.COMPLETED, State.COMPLETED),
+    ],
+)
+def test_a_session_stands_after_a_restart_where_it_stood(state: State, stands: State) -> None:
+    """State, id, start, and all that is open, byte for byte; a call under way is forgotten, its event comes again."""
+    lane = full_lane(state)
+    again = rewritten(lane)
+    assert again.state is stands
+    for name in ("session_id", "start", "had_session", "last_offset", "done_offset", "last_playhead", "last_ts"):
+        assert getattr(again, name) == getattr(lane, name), name
+    ping = PlayerEvent(E.PING, 2.0, 2)
+    assert again.playback is not None
+    assert lane.playback is not None
+    assert again.playback.told_before(ping) == lane.playback.told_before(ping)
+    assert len(again.playback.told_before(ping)) == 6
+
+
+@pytest.mark.parametrize("state", [State.ENDED, State.REFUSED])
+def test_a_session_that_is_over_is_remembered_as_such(state: State) -> None:
+    """What comes late is late after a restart as well."""
+    lane = full_lane(State.READY)
+    lane.state = state
+    lane.forget_session()
+    again = rewritten(lane)
+    assert (again.state, again.session_id, again.start, again.playback) == (state, None, None, None)
+
+
+@pytest.mark.parametrize("state", [State.ABSENT, State.OPENING, State.JOINING])
+def test_a_session_that_was_never_open_has_no_memoir(state: State) -> None:
+    """There is nothing to remember before the API has answered."""
+    lane = Lane(SessionKey("a"), Assignment("events", 0))
+    lane.state = state
+    assert write(lane) is None
+
+
+def test_a_memoir_says_that_everything_before_is_finished_only_when_it_is() -> None:
+    """While dead letters are on their way, the memoir promises no more than the one before."""
+    lane = full_lane(State.READY)
+    lane.assignment.asides_pending = 1
+    assert read(write(lane) or b"").done == -1
+    lane.assignment.asides_pending = 0
+    assert read(write(lane) or b"").done == 41
+    lane.last_offset, lane.assignment.asides_pending = 50, 2
+    memoir = read(write(lane) or b"")
+    assert (memoir.at, memoir.done) == (50, 41)
+
+
+@pytest.mark.parametrize("rest", [0, 1])
+def test_a_telling_that_was_cut_short_is_remembered(rest: int) -> None:
+    """A memoir in the middle of the telling says so; one after it does not."""
+    lane = full_lane(State.READY)
+    lane.to_tell = [PlayerEvent(E.PLAY, 1.0, 1)] * rest
+    assert rewritten(lane).is_untold is bool(rest)
+
+
+def test_a_session_with_nothing_open_costs_few_bytes() -> None:
+    """There is one memoir per session, so what says nothing is left out."""
+    lane = Lane(SessionKey("a"), Assignment("events", 0))
+    lane.state, lane.session_id, lane.start = State.READY, ApiSessionId("f" * 64), Details(params=b'{"media.id":"film"}')
+    assert len(write(lane) or b"") < 64 + 19 + 80
+    assert rewritten(lane).playback is None
+
+
+GOOD = {"v": 1, "at": 5, "done": 5, "standing": "open", "id": "abc", "start": {"p": {"media.id": "x"}}}
+
+
+def changed(**fields: object) -> bytes:
+    """A good memoir with other fields; None leaves one out."""
+    return msgspec.json.encode({name: value for name, value in (GOOD | fields).items() if value is not None})
+
+
+def test_a_later_version_may_add_fields() -> None:
+    """What this version does not know it passes over."""
+    assert read(changed(mood="blue")).id == "abc"
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        b"",
+        b"\x00",
+        b"null",
+        b"[]",
+        b'"open"',
+        b"{}",
+        b"{" * 100_000,
+        b'{"v":' + b"[" * 100_000,
+        b'{"v":1,"standing":"\xff"}',
+        changed(v=2),
+        changed(v="1"),
+        changed(at=None),
+        changed(standing="asleep"),
+        changed(id=None),
+        changed(id="../evil"),
+        changed(id="a b"),
+        changed(standing="completed", id="x" * 129),
+        changed(playing="ping pong"),
+        changed(states=[]),
+        changed(at=1.5),
+    ],
+)
+def test_what_is_no_memoir_is_not_read(value: bytes) -> None:
+    """Foreign, damaged or hostile bytes in the state topic are told apart from memoirs, and crash nothing."""
+    with pytest.raises(NoMemoir):
+        read(value)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        changed(start=None),
+        changed(start={"p": 5}),
+        changed(start={"p": []}),
+        changed(start={"p": None}),
+        changed(start={}),
+        changed(standing="lost", start=None),
+        changed(standing="lost", id="the-old-one"),
+        changed(chapter={"p": 5}),
+        changed(playing="ping"),
+        changed(playing="sessionEnd"),
+    ],
+)
+def test_what_is_read_can_be_lived_with(value: bytes) -> None:
+    """A memoir that is taken for one never stops the relay later: its session can be sent to, lost and opened again."""
+    try:
+        memoir = read(value)
+    except NoMemoir:
+        return
+    lane = Lane(SessionKey("a"), Assignment("events", 0))
+    restore(lane, memoir)
+    lane.waiting.append(PlayerEvent(E.PING, 1.0, 1))
+    if lane.state is State.READY:
+        advance(lane, NextEvent())
+        advance(lane, Lost(404))
+    advance(lane, NextEvent())
+    advance(lane, Opened(ApiSessionId("new")))
+    assert {told.event_type for told in lane.to_tell} <= {E.CHAPTER_START, E.PLAY, E.PAUSE_START, E.BUFFER_START}

@@ -1,0 +1,200 @@
+"""When calls may go, when a circuit opens and closes, and when the source must pause."""
+
+import itertools
+
+import pytest
+
+from relay.core.pressure import Allowance, Buffer, Circuit, CircuitState, Limits
+
+
+def failed_for(seconds: float, circuit: Circuit, *, from_moment: float = 100.0) -> float:
+    """Nothing but failures, one each second."""
+    moment = from_moment
+    while moment <= from_moment + seconds:
+        circuit.depart(moment)
+        circuit.land()
+        circuit.fail(moment)
+        moment += 1.0
+    return from_moment + seconds
+
+
+def probing(concurrency_max: int = 512) -> tuple[Circuit, float]:
+    """A circuit that has just begun to probe."""
+    circuit = Circuit(concurrency_max=concurrency_max)
+    now = failed_for(5.0, circuit)
+    assert circuit.looks_out(now)
+    return circuit, now
+
+
+def test_a_healthy_circuit_admits_up_to_its_limit() -> None:
+    """Calls pass side by side up to the limit; a call that lands makes room for another."""
+    circuit = Circuit(concurrency_max=2)
+    for _ in range(2):
+        assert circuit.admits(0.0)
+        circuit.depart(0.0)
+    assert not circuit.admits(0.0)
+    circuit.land()
+    assert circuit.admits(0.0)
+    assert circuit.ask_again_at() is None
+
+
+def test_failures_become_an_outage_after_five_seconds() -> None:
+    """Nothing but failures for five seconds is an outage, not a moment earlier."""
+    circuit = Circuit(concurrency_max=8)
+    circuit.fail(100.0)
+    assert circuit.ask_again_at() == 105.0
+    assert not circuit.looks_out(104.9)
+    assert circuit.looks_out(105.0)
+    assert circuit.state is CircuitState.PROBING
+    assert not circuit.looks_out(106.0), "it begins once"
+
+
+def test_one_success_ends_the_count() -> None:
+    """One success among failures, and there is no outage."""
+    circuit = Circuit(concurrency_max=8)
+    circuit.fail(100.0)
+    circuit.succeed(104.0)
+    circuit.fail(104.5)
+    assert not circuit.looks_out(109.0)
+    assert circuit.looks_out(109.5)
+
+
+def test_probes_become_rarer_but_never_rarer_than_promised() -> None:
+    """A probe leaves at once, then more and more rarely, at least every two seconds."""
+    circuit, now = probing()
+    moments = []
+    while len(moments) < 20:
+        if circuit.admits(now):
+            moments.append(now)
+            circuit.depart(now)
+            assert not circuit.admits(now)
+            circuit.land()
+            circuit.fail(now)
+        now = circuit.ask_again_at() or now
+    gaps = [later - earlier for earlier, later in itertools.pairwise(moments)]
+    assert gaps[0] == pytest.approx(0.1)
+    assert gaps == sorted(gaps)
+    assert gaps[-1] == pytest.approx(2.0)
+
+
+def test_a_probe_that_hangs_does_not_stop_the_next() -> None:
+    """Probes leave by the clock; one that is still under way holds nobody up."""
+    circuit, now = probing()
+    for _ in range(10):
+        assert circuit.admits(now)
+        circuit.depart(now)
+        now = circuit.ask_again_at() or now
+
+
+def test_the_crowd_returns_gently() -> None:
+    """After an outage the number of calls side by side grows by one with each success, up to the limit."""
+    circuit, now = probing(concurrency_max=5)
+    circuit.depart(now)
+    circuit.land()
+    circuit.succeed(now)
+    assert circuit.state is CircuitState.CLOSED
+    sizes = []
+    for _ in range(5):
+        in_flight = 0
+        while circuit.admits(now):
+            circuit.depart(now)
+            in_flight += 1
+        sizes.append(in_flight)
+        for _ in range(in_flight):
+            circuit.land()
+        circuit.succeed(now)
+    assert sizes == [2, 3, 4, 5, 5]
+
+
+def test_who_refuses_us_is_probed_every_five_seconds() -> None:
+    """After a 401 with no success before, one call passes every five seconds; the advice is kept until it is mended."""
+    circuit = Circuit(concurrency_max=8)
+    assert circuit.misconfigured(100.0, "check the credentials")
+    assert (circuit.state, circuit.advice, circuit.ask_again_at()) == (CircuitState.HELD, "check the credentials", 105.0)
+    assert not circuit.admits(104.9)
+    for moment in (105.0, 110.0, 115.0):
+        assert circuit.admits(moment)
+        circuit.depart(moment)
+        assert not circuit.admits(moment + 4.9)
+        circuit.land()
+        assert not circuit.misconfigured(moment + 0.1, "check the address"), "it is held already"
+    assert circuit.advice == "check the address"
+    circuit.succeed(115.2)
+    assert (circuit.state, circuit.advice) == (CircuitState.CLOSED, "")
+
+
+def test_one_refusal_among_successes_is_a_moments_failure() -> None:
+    """One 401 within five seconds of a success holds nothing."""
+    circuit = Circuit(concurrency_max=8)
+    circuit.succeed(100.0)
+    assert not circuit.misconfigured(104.9, "check")
+    assert circuit.state is CircuitState.CLOSED
+    assert circuit.misconfigured(105.0, "check"), "five seconds without a success, and it is our configuration"
+
+
+def test_an_outage_may_turn_out_to_be_our_own_fault() -> None:
+    """A probe that is answered 401 holds the circuit."""
+    circuit, now = probing()
+    circuit.depart(now)
+    circuit.land()
+    assert circuit.misconfigured(now, "check")
+    assert (circuit.state, circuit.ask_again_at()) == (CircuitState.HELD, now + 5.0)
+
+
+def test_an_allowance_is_a_seconds_worth_and_then_so_many_per_second() -> None:
+    """A second's worth may go at once; then one by one."""
+    allowance = Allowance(4.0)
+    count = 0
+    while allowance.admits(100.0):
+        allowance.take()
+        count += 1
+    assert count == 4
+    assert allowance.ask_again_at() == pytest.approx(100.25)
+    assert not allowance.admits(100.2)
+    assert allowance.admits(100.251)
+
+
+def test_an_allowance_below_one_per_second_still_lets_one_go() -> None:
+    """One every ten seconds is a whole one every ten seconds."""
+    allowance = Allowance(0.1)
+    assert allowance.admits(100.0)
+    allowance.take()
+    assert not allowance.admits(109.0)
+    assert allowance.admits(110.1)
+
+
+def test_an_allowance_is_not_saved_up() -> None:
+    """However long nobody asked, no more than a second's worth goes at once."""
+    allowance = Allowance(3.0)
+    allowance.admits(0.0)
+    count = 0
+    while allowance.admits(86_400.0):
+        allowance.take()
+        count += 1
+    assert count == 3
+
+
+@pytest.mark.parametrize(("name", "limit"), [("byte_count", 1_000), ("event_count", 100), ("lane_count", 50), ("crowded_lanes", 1)])
+def test_each_limit_pauses_the_source(name: str, limit: int) -> None:
+    """Bytes, events, lanes, or one session that holds all it may: any of them is enough."""
+    buffer = Buffer(Limits(buffer_bytes_max=1_000, buffer_events_max=100, lanes_max=50))
+    setattr(buffer, name, limit - 1)
+    assert not buffer.is_full
+    setattr(buffer, name, limit)
+    assert buffer.is_full
+    setattr(buffer, name, 0)
+    assert not buffer.is_full
+
+
+@pytest.mark.parametrize(("name", "limit"), [("byte_count", 1_000), ("event_count", 100)])
+def test_the_source_goes_on_only_when_there_is_some_room(name: str, limit: int) -> None:
+    """Once full, full until a quarter is free: pausing throws away what was prefetched."""
+    buffer = Buffer(Limits(buffer_bytes_max=1_000, buffer_events_max=100))
+    setattr(buffer, name, limit)
+    assert buffer.is_full
+    setattr(buffer, name, int(limit * 0.75))
+    assert buffer.is_full
+    setattr(buffer, name, int(limit * 0.75) - 1)
+    assert not buffer.is_full
+    setattr(buffer, name, limit - 1)
+    assert not buffer.is_full, "and then up to the limit again"

@@ -1,0 +1,393 @@
+"""The life of a session is one table: each pair in it answers as it says, each pair beside it is impossible."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import get_args
+
+import msgspec
+import pytest
+
+from relay.core.assignment import Assignment
+from relay.core.commands import Announce, Cause, Change, Command, Finish, OpenSession, SendEvent, SetAside
+from relay.core.events import ApiSessionId, Details, EventType, PlayerEvent, Record, SessionKey
+from relay.core.inputs import (
+    Accepted,
+    GivenUp,
+    Lost,
+    LostTooOften,
+    NextComplete,
+    NextEnd,
+    NextEvent,
+    NextJoin,
+    NextStart,
+    NextTold,
+    Opened,
+    Refused,
+    TryAgain,
+)
+from relay.core.lane import IN_FLIGHT_FROM, SENDING_FROM, Lane, State
+from relay.core.reasons import Reason
+from relay.core.session import TRANSITIONS, Happened, ImpossibleTransition, advance
+
+S = State
+E = EventType
+OLD, NEW = ApiSessionId("old"), ApiSessionId("new")
+START = Details(params=b'{"media.id":"film"}', custom_metadata=b'{"plan":"gold"}')
+RESUMED = Details(params=b'{"media.id":"film","media.resume":true}', custom_metadata=START.custom_metadata)
+CHAPTER = Details(params=b'{"media.chapter.index":1}')
+
+HAPPENED: dict[type[Happened], Happened] = {
+    Opened: Opened(NEW),
+    Accepted: Accepted(),
+    Lost: Lost(410),
+    LostTooOften: LostTooOften(404),
+    TryAgain: TryAgain("status_503", 503),
+    Refused: Refused(400, "its words"),
+    GivenUp: GivenUp(Reason.TOO_OLD, 503, "status_503"),
+    NextStart: NextStart(),
+    NextJoin: NextJoin(),
+    NextEvent: NextEvent(),
+    NextComplete: NextComplete(),
+    NextEnd: NextEnd(),
+    NextTold: NextTold(),
+}
+HEADS: dict[type[Happened], EventType] = {NextStart: E.SESSION_START, NextComplete: E.SESSION_COMPLETE, NextEnd: E.SESSION_END}
+HEAD_IN: dict[State, EventType] = {
+    S.OPENING: E.SESSION_START,
+    S.REPLACING: E.SESSION_START,
+    S.COMPLETING: E.SESSION_COMPLETE,
+    S.CLOSING: E.SESSION_END,
+}
+
+
+def event(kind: EventType, offset: int = 7) -> PlayerEvent:
+    """An event that can be told from others."""
+    details = START if kind is E.SESSION_START else Details()
+    return PlayerEvent(
+        kind,
+        playhead=12.5,
+        ts=1_700_000_000_007,
+        params=details.params,
+        custom_metadata=details.custom_metadata,
+        qoe_data=b'{"media.qoe.bitrate":1}',
+        record=Record(offset, key=b"a", value=b"the value"),
+    )
+
+
+def lane_in(state: State, happened: type[Happened]) -> Lane:
+    """A lane as it is when this happens in this state."""
+    lane = Lane(SessionKey("a"), Assignment("events", 0))
+    lane.state = state
+    lane.waiting = [event(HEADS.get(happened) or HEAD_IN.get(state, E.PING)), event(E.PLAY, offset=8)]
+    lane.attempts, lane.first_tried_at, lane.failures = 3, 900.0, 2
+    lane.had_session = state is not S.ABSENT
+    lane.last_playhead, lane.last_ts = 3.5, 1_700_000_000_003
+    lane.start = None if state in {S.ABSENT, S.ENDED, S.REFUSED} and happened is not NextJoin else START
+    lane.session_id = OLD if state in {S.READY, S.COMPLETED} or state >= SENDING_FROM else None
+    if state is S.TELLING or happened is NextTold:
+        lane.to_tell = [PlayerEvent(E.CHAPTER_START, 12.5, 1_700_000_000_007, params=CHAPTER.params), PlayerEvent(E.PLAY, 12.5, 7)]
+    if state in {S.LOST, S.REOPENING}:
+        lane.remember(PlayerEvent(E.CHAPTER_START, 1.0, 1, params=CHAPTER.params))
+    return lane
+
+
+def opens(cause: Cause, start: Details = START, *, qoe: bytes = b"") -> Callable[[Lane, PlayerEvent], list[Command]]:
+    """The lane asks for an API session."""
+    return lambda lane, head: [OpenSession(lane, start, head.playhead, head.ts, cause, qoe)]
+
+
+def sends_head(lane: Lane, head: PlayerEvent) -> list[Command]:
+    """The head goes as it is."""
+    return [SendEvent(lane, OLD, head)]
+
+
+def tells(lane: Lane, _head: PlayerEvent) -> list[Command]:
+    """The first thing to tell goes."""
+    return [SendEvent(lane, OLD, PlayerEvent(E.CHAPTER_START, 12.5, 1_700_000_000_007, params=CHAPTER.params))]
+
+
+def ends_old(lane: Lane, _head: PlayerEvent) -> list[Command]:
+    """The relay's own end, at the last playhead."""
+    return [SendEvent(lane, OLD, PlayerEvent(E.SESSION_END, playhead=3.5, ts=1_700_000_000_003))]
+
+
+def finishes(*changes: tuple[Change, str]) -> Callable[[Lane, PlayerEvent], list[Command]]:
+    """The head is delivered."""
+    return lambda lane, head: [Finish(lane, head), *announces(*changes)(lane, head)]
+
+
+def announces(*changes: tuple[Change, str]) -> Callable[[Lane, PlayerEvent], list[Command]]:
+    """Nothing but words."""
+    return lambda lane, _head: [Announce(lane, change, detail) for change, detail in changes]
+
+
+def adopts_and_finishes(lane: Lane, head: PlayerEvent) -> list[Command]:
+    """The sessionStart at the head is delivered by the opening."""
+    return [Announce(lane, Change.OPENED, Cause.RESTARTED), Finish(lane, head)]
+
+
+def loses(status: int) -> Callable[[Lane, PlayerEvent], list[Command]]:
+    """The API session is gone."""
+    return lambda lane, _head: [Announce(lane, Change.LOST, status=status)]
+
+
+def refused_telling(status: int) -> Callable[[Lane, PlayerEvent], list[Command]]:
+    """One thing could not be told."""
+    return lambda lane, _head: [Announce(lane, Change.TELLING_REFUSED, status=status)]
+
+
+def aside(reason: Reason, status: int = 0, detail: str = "", then: Announce | None = None) -> Callable[[Lane, PlayerEvent], list[Command]]:
+    """The head is set aside, with its account."""
+
+    def expected(lane: Lane, head: PlayerEvent) -> list[Command]:
+        assert head.record is not None
+        letter = SetAside(lane.assignment, head.record, reason, detail, key=lane.key, attempts=3, status=status, first_tried_at=900.0)
+        return [letter, *([] if then is None else [msgspec.structs.replace(then, lane=lane)])]
+
+    return expected
+
+
+NOBODY = Lane(SessionKey("nobody"), Assignment("events", 9))
+REFUSED = Announce(NOBODY, Change.REFUSED, status=400)
+GIVEN_UP = Announce(NOBODY, Change.GIVEN_UP, Reason.TOO_OLD)
+QOE = b'{"media.qoe.bitrate":1}'
+nothing = announces()
+rejected = aside(Reason.REJECTED, 400, "its words")
+given_up = aside(Reason.TOO_OLD, 503, "status_503", GIVEN_UP)
+start_refused = aside(Reason.REJECTED, 400, "its words", REFUSED)
+session_refused = aside(Reason.SESSION_REFUSED, 400, "its words", REFUSED)
+lost_too_often = aside(Reason.LOST_TOO_OFTEN, 404, "", Announce(NOBODY, Change.LOST, status=404))
+over = aside(Reason.AFTER_END)
+opens_again = opens(Cause.LOST, RESUMED)
+restarts = opens(Cause.RESTARTED, qoe=QOE)
+ended = finishes((Change.ENDED, ""))
+old_ended = announces((Change.ENDED, ""))
+
+# (state, what happened) → (next state, the commands). Written down a second time, on purpose: nobody changes the table by accident.
+EXPECTED: dict[tuple[State, type[Happened]], tuple[State, Callable[[Lane, PlayerEvent], list[Command]]]] = {
+    (S.ABSENT, NextStart): (S.OPENING, opens(Cause.FIRST, qoe=QOE)),
+    (S.ABSENT, NextJoin): (S.JOINING, opens(Cause.REJOINED)),
+    (S.ABSENT, NextEvent): (S.ABSENT, aside(Reason.NO_SESSION_START)),
+    (S.ABSENT, NextComplete): (S.ABSENT, aside(Reason.NO_SESSION_START)),
+    (S.ABSENT, NextEnd): (S.ABSENT, aside(Reason.NO_SESSION_START)),
+    (S.OPENING, Opened): (S.READY, adopts_and_finishes),
+    (S.OPENING, TryAgain): (S.ABSENT, nothing),
+    (S.OPENING, Refused): (S.REFUSED, start_refused),
+    (S.OPENING, GivenUp): (S.REFUSED, given_up),
+    (S.JOINING, Opened): (S.READY, announces((Change.OPENED, Cause.REJOINED))),
+    (S.JOINING, TryAgain): (S.ABSENT, nothing),
+    (S.JOINING, Refused): (S.REFUSED, session_refused),
+    (S.JOINING, GivenUp): (S.ABSENT, given_up),
+    (S.READY, NextStart): (S.REPLACING, ends_old),
+    (S.READY, NextTold): (S.TELLING, tells),
+    (S.READY, NextEvent): (S.SENDING, sends_head),
+    (S.READY, NextComplete): (S.COMPLETING, sends_head),
+    (S.READY, NextEnd): (S.CLOSING, sends_head),
+    (S.SENDING, Accepted): (S.READY, finishes()),
+    (S.SENDING, Lost): (S.LOST, loses(410)),
+    (S.SENDING, LostTooOften): (S.LOST, lost_too_often),
+    (S.SENDING, TryAgain): (S.READY, nothing),
+    (S.SENDING, Refused): (S.READY, rejected),
+    (S.SENDING, GivenUp): (S.READY, given_up),
+    (S.COMPLETING, Accepted): (S.COMPLETED, finishes()),
+    (S.COMPLETING, Lost): (S.LOST, loses(410)),
+    (S.COMPLETING, LostTooOften): (S.LOST, lost_too_often),
+    (S.COMPLETING, TryAgain): (S.READY, nothing),
+    (S.COMPLETING, Refused): (S.READY, rejected),
+    (S.COMPLETING, GivenUp): (S.READY, given_up),
+    (S.CLOSING, Accepted): (S.ENDED, ended),
+    (S.CLOSING, Lost): (S.ENDED, ended),
+    (S.CLOSING, LostTooOften): (S.ENDED, ended),
+    (S.CLOSING, TryAgain): (S.READY, nothing),
+    (S.CLOSING, Refused): (S.READY, rejected),
+    (S.CLOSING, GivenUp): (S.READY, given_up),
+    (S.LOST, NextStart): (S.OPENING, restarts),
+    (S.LOST, NextEvent): (S.REOPENING, opens_again),
+    (S.LOST, NextComplete): (S.REOPENING, opens_again),
+    (S.LOST, NextEnd): (S.ENDED, ended),
+    (S.REOPENING, Opened): (S.READY, announces((Change.OPENED, Cause.LOST))),
+    (S.REOPENING, TryAgain): (S.LOST, nothing),
+    (S.REOPENING, Refused): (S.REFUSED, session_refused),
+    (S.REOPENING, GivenUp): (S.LOST, given_up),
+    (S.TELLING, Accepted): (S.READY, announces((Change.TOLD, ""))),
+    (S.TELLING, Lost): (S.LOST, loses(410)),
+    (S.TELLING, LostTooOften): (S.LOST, lost_too_often),
+    (S.TELLING, TryAgain): (S.READY, nothing),
+    (S.TELLING, Refused): (S.READY, refused_telling(400)),
+    (S.TELLING, GivenUp): (S.READY, refused_telling(503)),
+    (S.REPLACING, Accepted): (S.ENDED, old_ended),
+    (S.REPLACING, Lost): (S.ENDED, old_ended),
+    (S.REPLACING, LostTooOften): (S.ENDED, old_ended),
+    (S.REPLACING, TryAgain): (S.READY, nothing),
+    (S.REPLACING, Refused): (S.ENDED, old_ended),
+    (S.REPLACING, GivenUp): (S.ENDED, old_ended),
+    (S.COMPLETED, NextStart): (S.OPENING, restarts),
+    (S.COMPLETED, NextEvent): (S.COMPLETED, over),
+    (S.COMPLETED, NextComplete): (S.COMPLETED, over),
+    (S.COMPLETED, NextEnd): (S.CLOSING, sends_head),
+    (S.ENDED, NextStart): (S.OPENING, restarts),
+    (S.ENDED, NextEvent): (S.ENDED, over),
+    (S.ENDED, NextComplete): (S.ENDED, over),
+    (S.ENDED, NextEnd): (S.ENDED, over),
+    (S.REFUSED, NextStart): (S.OPENING, restarts),
+    (S.REFUSED, NextEvent): (S.REFUSED, aside(Reason.SESSION_REFUSED)),
+    (S.REFUSED, NextComplete): (S.REFUSED, aside(Reason.SESSION_REFUSED)),
+    (S.REFUSED, NextEnd): (S.REFUSED, aside(Reason.SESSION_REFUSED)),
+}
+
+PAIRS = [(state, what) for state in State for what in get_args(Happened)]
+POSSIBLE = [pair for pair in PAIRS if pair in TRANSITIONS]
+IMPOSSIBLE = [pair for pair in PAIRS if pair not in TRANSITIONS]
+
+
+def in_words(value: object) -> str:
+    """A state's or an input's name, for the test's own."""
+    return value.name if isinstance(value, State) else getattr(value, "__name__", "")
+
+
+def test_each_pair_of_the_table_is_expected_here() -> None:
+    """The table holds the pairs that are written down here, and no others."""
+    assert set(TRANSITIONS) == set(EXPECTED)
+    assert {what for _, what in PAIRS} == set(HAPPENED)
+
+
+@pytest.mark.parametrize(("state", "what"), POSSIBLE, ids=in_words)
+def test_a_possible_pair_answers_as_the_table_says(state: State, what: type[Happened]) -> None:
+    """What happened moves the lane to the stated state, and asks for the stated commands."""
+    lane = lane_in(state, what)
+    head = lane.waiting[0]
+    expected_state, expected_commands = EXPECTED[state, what]
+    commands = advance(lane, HAPPENED[what])
+    assert commands == expected_commands(lane, head)
+    assert lane.state is expected_state
+    assert TRANSITIONS[state, what][0] is expected_state
+
+
+@pytest.mark.parametrize(("state", "what"), POSSIBLE, ids=in_words)
+def test_the_head_leaves_only_when_it_is_finished_or_set_aside(state: State, what: type[Happened]) -> None:
+    """An event stays at the head until it is delivered or set aside, and leaves once."""
+    lane = lane_in(state, what)
+    before = list(lane.waiting)
+    commands = advance(lane, HAPPENED[what])
+    leaves = sum(isinstance(command, Finish | SetAside) for command in commands)
+    assert lane.waiting == before[leaves:]
+    assert leaves <= 1
+    assert lane.attempts == (0 if leaves else 3)
+
+
+@pytest.mark.parametrize(("state", "what"), POSSIBLE, ids=in_words)
+def test_a_call_leaves_just_when_the_lane_takes_off(state: State, what: type[Happened]) -> None:
+    """A lane in flight has one call under way, a lane at rest has none."""
+    lane = lane_in(state, what)
+    commands = advance(lane, HAPPENED[what])
+    calls = sum(isinstance(command, OpenSession | SendEvent) for command in commands)
+    assert calls == (lane.state >= IN_FLIGHT_FROM)
+
+
+@pytest.mark.parametrize(("state", "what"), POSSIBLE, ids=in_words)
+def test_an_open_session_has_an_id_and_a_start(state: State, what: type[Happened]) -> None:
+    """Whoever sends knows where to; whoever is lost, refused or over knows no id any more."""
+    lane = lane_in(state, what)
+    advance(lane, HAPPENED[what])
+    if lane.state is S.READY or lane.state is S.COMPLETED or lane.state >= SENDING_FROM:
+        assert lane.session_id is not None
+    if lane.state in {S.READY, S.LOST, S.REOPENING}:
+        assert lane.start is not None
+    if lane.state in {S.LOST, S.ENDED, S.REFUSED, S.REOPENING}:
+        assert lane.session_id is None
+    if lane.state in {S.ENDED, S.REFUSED}:
+        assert (lane.start, lane.playback, lane.to_tell) == (None, None, []), "an over session costs next to nothing"
+
+
+@pytest.mark.parametrize(("state", "what"), IMPOSSIBLE, ids=in_words)
+def test_an_impossible_pair_stops_the_relay_and_leaves_the_lane_alone(state: State, what: type[Happened]) -> None:
+    """What cannot be raises, names both, and has changed nothing."""
+    lane = lane_in(state, what)
+    before = {name: getattr(lane, name) for name in Lane.__slots__ if name != "__weakref__"}
+    before |= {"waiting": list(lane.waiting), "to_tell": list(lane.to_tell)}
+    with pytest.raises(ImpossibleTransition, match=f"^{what.__name__} while {state.name}$"):
+        advance(lane, HAPPENED[what])
+    assert {name: getattr(lane, name) for name in before} == before
+
+
+OPENING_VERDICTS = (Opened, TryAgain, Refused, GivenUp)
+SENDING_VERDICTS = (Accepted, Lost, LostTooOften, TryAgain, Refused, GivenUp)
+NEXTS = (NextStart, NextEvent, NextComplete, NextEnd)
+
+
+@pytest.mark.parametrize("state", [state for state in State if IN_FLIGHT_FROM <= state < SENDING_FROM], ids=in_words)
+def test_a_lane_that_opens_handles_each_answer_to_an_opening(state: State) -> None:
+    """Each verdict on an opening has its place, and no verdict on an event has one."""
+    assert {what for when, what in TRANSITIONS if when is state} == set(OPENING_VERDICTS)
+
+
+@pytest.mark.parametrize("state", [state for state in State if state >= SENDING_FROM], ids=in_words)
+def test_a_lane_that_sends_handles_each_answer_to_an_event(state: State) -> None:
+    """Each verdict on an event has its place, and no verdict on an opening has one."""
+    assert {what for when, what in TRANSITIONS if when is state} == set(SENDING_VERDICTS)
+
+
+@pytest.mark.parametrize("state", [state for state in State if state < IN_FLIGHT_FROM], ids=in_words)
+def test_a_lane_at_rest_handles_whatever_may_stand_at_its_head(state: State) -> None:
+    """Each kind of head has its place; joining only where nothing is known, telling only where a session is open."""
+    special = {S.ABSENT: {NextJoin}, S.READY: {NextTold}}.get(state, set())
+    assert {what for when, what in TRANSITIONS if when is state} == {*NEXTS, *special}
+
+
+def test_a_call_that_may_succeed_later_puts_the_lane_back_where_it_was() -> None:
+    """`TryAgain` leads back to a state from which the same head takes off again."""
+    for (state, what), (back, _) in TRANSITIONS.items():
+        if what is TryAgain:
+            assert back < IN_FLIGHT_FROM
+            kind = HEAD_IN.get(state, E.PING)
+            by_head = next((turn for turn, head in HEADS.items() if head is kind), NextEvent)
+            turn = {S.JOINING: NextJoin, S.TELLING: NextTold}.get(state, by_head)
+            assert TRANSITIONS[back, turn][0] is state
+
+
+def test_each_state_can_be_reached_and_left() -> None:
+    """The table has no dead ends and no islands."""
+    reached, more = {S.ABSENT}, {S.ABSENT}
+    while more:
+        more = {after for (before, _), (after, _) in TRANSITIONS.items() if before in more} - reached
+        reached |= more
+    assert reached == set(State)
+    assert {before for (before, _), (after, _) in TRANSITIONS.items() if after is not before} == set(State)
+
+
+def test_what_was_open_is_told_in_the_new_session() -> None:
+    """After an opening in place of a lost one, what was open waits to be told, and is still remembered."""
+    lane = lane_in(S.REOPENING, Opened)
+    advance(lane, HAPPENED[Opened])
+    head = lane.waiting[0]
+    assert lane.to_tell == [PlayerEvent(E.CHAPTER_START, head.playhead, head.ts, params=CHAPTER.params)]
+    assert lane.playback is not None
+    assert lane.playback.chapter == CHAPTER
+    assert (lane.session_id, lane.openings) == (NEW, 1)
+
+
+def test_a_session_that_begins_again_forgets_what_was_open() -> None:
+    """A sessionStart begins with nothing open, whatever was open before."""
+    lane = lane_in(S.OPENING, Opened)
+    lane.remember(PlayerEvent(E.CHAPTER_START, 1.0, 1, params=CHAPTER.params))
+    advance(lane, HAPPENED[Opened])
+    assert (lane.playback, lane.to_tell, lane.openings) == (None, [], 0)
+    assert (lane.last_playhead, lane.last_ts) == (12.5, 1_700_000_000_007)
+
+
+def test_the_first_session_of_a_key_is_told_from_a_later_one() -> None:
+    """The cause of an opening is `first` once per key, then `restarted`."""
+    lane = lane_in(S.OPENING, Opened)
+    lane.had_session = False
+    assert advance(lane, HAPPENED[Opened])[0] == Announce(lane, Change.OPENED, Cause.FIRST)
+    assert lane.had_session
+
+
+def test_an_event_that_was_never_tried_has_no_time_of_its_first_try() -> None:
+    """A dead letter tells of tries only where there were some."""
+    lane = lane_in(S.ABSENT, NextEvent)
+    lane.attempts = 0
+    (command,) = advance(lane, HAPPENED[NextEvent])
+    assert isinstance(command, SetAside)
+    assert (command.attempts, command.first_tried_at) == (0, 0.0)

@@ -28,7 +28,8 @@ from relay.errors import RelayError
 from relay.input.native import NativeInput
 from relay.kafka.dead_letters import DeadLetters
 from relay.kafka.source import Source
-from relay.kafka.state_topic import MemoryState, StateTopic
+from relay.kafka.state_topic import MemoryState, StateTopic, state_topic_of
+from relay.kafka.state_topic_check import ensure_state_topic
 from relay.kafka.topics import dead_letter_topic, ensure_topics
 from relay.observe import logs
 from relay.observe.admin import Admin, health_routes
@@ -92,6 +93,7 @@ class App:
         self.pump: Pump | None = None
         self.source: Source | None = None
         self.letters: DeadLetters | None = None
+        self.memoirs: StateTopic | MemoryState | None = None
         self.admin: Admin | None = None
         self.is_serving = asyncio.Event()
 
@@ -132,8 +134,8 @@ class App:
         parts.push_async_callback(transport.aclose)
         calls = Calls(_client(settings, transport), observe=self.tallies.request)
         parts.push_async_callback(calls.stop)
-        memoirs = _memoirs(settings, kafka, self.tallies)
-        parts.push_async_callback(memoirs.close)
+        self.memoirs = memoirs = _memoirs(settings, kafka, loop)
+        parts.callback(memoirs.close)
         self.letters = letters = DeadLetters(
             topic=settings.kafka.dead_letter_topic_name, version=relay.__version__, loop=loop, **kafka
         )
@@ -192,14 +194,17 @@ class App:
             if circuit.state is CircuitState.HELD
         }
         letters_failure = self.letters.failure if self.letters is not None and self.letters.is_failing else None
+        state_failure = self.memoirs.failure if self.memoirs is not None and self.memoirs.is_failing else None
         reasons = {
             "assigned_partitions": len(self.router.assignments),
             "held": held,
             "dead_letters": letters_failure,
+            "state": state_failure,
             "is_stopping": self._stop_asked.is_set(),
         }
         has_joined = self.pump is not None and self.pump.has_joined
-        return has_joined and not held and letters_failure is None and not self._stop_asked.is_set(), reasons
+        nothing_fails = not held and letters_failure is None and state_failure is None
+        return has_joined and nothing_fails and not self._stop_asked.is_set(), reasons
 
     # --- the inside -------------------------------------------------------------------------------------------------------------------
 
@@ -317,13 +322,38 @@ def _client(settings: Settings, transport: httpx.AsyncBaseTransport) -> ApiClien
 
 
 async def _ensure_topics(settings: Settings, kafka: Outside, *, can_administer: bool) -> dict[str, int]:
-    own = [dead_letter_topic(settings.kafka.dead_letter_topic_name)]
-    return await ensure_topics(
-        topics=settings.kafka.topics, own=own, may_create=settings.kafka.create_topics, can_administer=can_administer, **kafka
+    """Look at every topic before anything is read; say how many partitions each source topic has."""
+    may_create = settings.kafka.create_topics
+    sources = await ensure_topics(
+        topics=settings.kafka.topics,
+        own=[dead_letter_topic(settings.kafka.dead_letter_topic_name)],
+        may_create=may_create,
+        can_administer=can_administer,
+        **kafka,
     )
+    if settings.session.state == "kafka":
+        name_of = _state_topic_names(settings)
+        for topic, partitions in sources.items():
+            await ensure_state_topic(
+                name=name_of(topic),
+                group_id=settings.kafka.group_id,
+                source_topic=topic,
+                partitions=partitions,
+                may_create=may_create,
+                can_administer=can_administer,
+                **kafka,
+            )
+    return sources
 
 
-def _memoirs(settings: Settings, kafka: Outside, tallies: Tallies) -> StateTopic | MemoryState:
+def _state_topic_names(settings: Settings) -> Callable[[str], str]:
+    """A pattern may match more topics later, so it counts as several from the beginning."""
+    topics = settings.kafka.topics
+    is_several = len(topics) > 1 or topics[0].startswith("^")
+    return state_topic_of(settings.kafka.state_topic_name, 2 if is_several else 1)
+
+
+def _memoirs(settings: Settings, kafka: Outside, loop: asyncio.AbstractEventLoop) -> StateTopic | MemoryState:
     if settings.session.state == "memory":
-        return MemoryState()
-    raise NotImplementedError
+        return MemoryState(loop=loop)
+    return StateTopic(name_of=_state_topic_names(settings), group_id=settings.kafka.group_id, loop=loop, **kafka)

@@ -138,7 +138,11 @@ class KeepsMemoirs(Protocol):
         ...
 
     def restore(self, topic: str, partition: int, found: "Found", done: Callable[[], None]) -> None:
-        """Read all memoirs of the partition, in the order of the log, in chunks; then say that it is done."""
+        """Read the partition, hand over each of its sessions once, in chunks; then say that it is done."""
+        ...
+
+    def let_go(self, topic: str, partition: int) -> None:
+        """The partition is no longer ours: what waits to be written for it must not be written over the next owner's."""
         ...
 
 
@@ -478,6 +482,7 @@ class Pump:
         if departure.timer is not None:
             departure.timer.cancel()
             departure.timer = None
+            self._let_go_of_memoirs(departure.assignments)
             departure.reply(departure.points)
 
     def _farewell_failed(self, departure: _Departure) -> None:
@@ -489,8 +494,13 @@ class Pump:
     def _lost(self, lost: PartitionsLost) -> None:
         assignments = self._owned(lost.partitions)
         self._fence(assignments)
+        self._let_go_of_memoirs(assignments)
         self._tallies.rebalanced("lost")
         log.warning("partitions lost", extra={"count": len(assignments)})
+
+    def _let_go_of_memoirs(self, assignments: list[Assignment]) -> None:
+        for assignment in assignments:
+            self._memoirs.let_go(assignment.topic, assignment.partition)
 
     def _fence(self, assignments: list[Assignment]) -> None:
         now = self._clock()

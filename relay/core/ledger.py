@@ -87,6 +87,11 @@ class Ledger:
         """The offsets that are taken and not finished, ascending."""
         return iter(self._outstanding)
 
+    def finished_ahead(self) -> Iterator[tuple[int, int]]:
+        """The ranges that receipts say are finished and that were not taken again yet, ascending: a receipt must not forget them."""
+        place = self._next or 0
+        return ((max(first, place), end) for first, end in reversed(self._finished_before) if end > place)
+
     def _was_finished(self, offset: int) -> bool:
         while self._finished_before and self._finished_before[-1][1] <= offset:
             self._finished_before.pop()

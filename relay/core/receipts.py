@@ -13,6 +13,7 @@ fit them is no receipt.
 import zlib
 from base64 import b64decode, b64encode
 from collections.abc import Iterator
+from itertools import chain, pairwise
 from typing import Final
 
 from relay.core.ledger import Ledger
@@ -38,10 +39,10 @@ def write(ledger: Ledger) -> str:
 
     What does not fit is left out from the end: it would be repeated after a crash, never lost.
     """
-    safe, finished_below = ledger.safe, ledger.finished_below
-    if safe is None or finished_below <= safe:
+    safe = ledger.safe
+    runs = [] if safe is None else list(_runs(ledger, safe))
+    if not runs:
         return ""
-    runs = list(_runs(ledger, finished_below))
     text = _encode(runs)
     while len(text) > TEXT_LENGTH_MAX:
         runs = runs[: max(2, len(runs) * 3 // 4 & ~1)]  # pairs: outstanding, finished
@@ -73,16 +74,33 @@ def read(text: str, offset: int) -> Ranges:
     return tuple(ranges)
 
 
-def _runs(ledger: Ledger, end: int) -> Iterator[int]:
+def _runs(ledger: Ledger, safe: int) -> Iterator[int]:
     """Lengths of runs from the safe offset on: outstanding, finished, outstanding, … and a finished one last."""
+    place = safe
+    for first, end in _joined(chain(_finished(ledger), ledger.finished_ahead())):
+        yield first - place
+        yield end - first
+        place = end
+
+
+def _finished(ledger: Ledger) -> Iterator[tuple[int, int]]:
+    """The ranges between outstanding offsets, up to the highest finished one."""
+    end = ledger.finished_below
     outstanding = [offset for offset in ledger.outstanding() if offset < end]
-    first = outstanding[0]
-    breaks = [index for index in range(1, len(outstanding)) if outstanding[index] - outstanding[index - 1] != 1]
-    for index in (*breaks, len(outstanding)):
-        last = outstanding[index - 1]
-        yield last + 1 - first
-        first = outstanding[index] if index < len(outstanding) else end
-        yield first - last - 1
+    return ((before + 1, after) for before, after in pairwise((*outstanding, end)) if after - before != 1)
+
+
+def _joined(ranges: Iterator[tuple[int, int]]) -> Iterator[tuple[int, int]]:
+    """The same ranges, and where one begins at the end of another, one for both."""
+    first = end = -1
+    for range_first, range_end in ranges:
+        if range_first != end:
+            if end >= 0:
+                yield first, end
+            first = range_first
+        end = range_end
+    if end >= 0:
+        yield first, end
 
 
 def _encode(runs: list[int]) -> str:

@@ -4,7 +4,12 @@ In: letters, on the loop's thread. Out: their confirmations, on the same thread;
 
 Letters of one key wait for each other: the next one leaves when the one before is confirmed, so their order holds whatever fails. Letters
 of different keys, and those without a key, do not wait for each other. A letter that Kafka refuses is kept and tried again, for ever and
-at a slow pace: the record's offset is not committed before. Nothing here blocks: the producer works on threads of its own, and the loop
+at a slow pace: the record's offset is not committed before.
+
+Kafka refuses whole batches, so a letter that the topic does not take makes those beside it fail as well. Hence, after a failure, one letter
+leaves at a time, and twice as many with each success; one that fails alone is to blame itself, and is tried alone from then on.
+
+Nothing here blocks: the producer works on threads of its own, and the loop
 asks it for news as long as something is pending.
 """
 
@@ -28,7 +33,6 @@ NEWS_SECONDS: Final = 0.01  # between two questions for confirmations
 RETRY_SECONDS: Final = 5.0
 SLOW_SECONDS: Final = 15.0  # without any confirmation while some are due: something is wrong
 IN_FLIGHT_MAX: Final = 5_000
-IN_FLIGHT_WHILE_FAILING_MAX: Final = 8  # enough to notice that it works again
 
 _OURS: Final[Mapping[str, Scalar]] = {
     "enable.idempotence": True,  # off by default; with it, letters are neither doubled nor out of order when the client tries again
@@ -78,9 +82,11 @@ class DeadLetters:
         self._producer = self._new_producer()
         self._lanes: dict[_Lane, deque[_Waiting]] = {}
         self._ready: deque[_Lane] = deque()  # lanes whose first letter may leave
-        self._failed: dict[_Lane, str] = {}  # lanes whose first letter was refused, and how
+        self._failed: dict[_Lane, str] = {}  # lanes whose first letter was refused when it was alone, and how
         self._confirmed: list[Callable[[], None]] = []
         self._in_flight = 0
+        self._in_flight_max = IN_FLIGHT_MAX  # 1 after a failure
+        self._alone: _Lane | None = None  # the one that left when only one might
         self._keyless_count = 0
         self._progress_at = loop.time()
         self._turn_is_due = False
@@ -159,28 +165,44 @@ class DeadLetters:
             stored()
 
     def _send(self) -> None:
-        limit = IN_FLIGHT_WHILE_FAILING_MAX if self._failed else IN_FLIGHT_MAX
-        while self._ready and self._in_flight < limit:
+        while self._ready and self._in_flight < self._in_flight_max:
             lane = self._ready[0]
-            written = write(self._lanes[lane][0].letter, self._version)
+            if lane in self._failed:
+                if self._in_flight:
+                    return  # it leaves when those before it have arrived, and the others wait for it
+                self._in_flight_max = 1
             try:
-                self._producer.produce(
-                    self._topic, value=written.value, key=written.key, headers=written.headers, on_delivery=partial(self._delivered, lane)
-                )
+                self._produce(lane)
             except BufferError:
                 return  # the producer's queue is full; there is room again after some confirmations
             except KafkaException as exception:
                 self._ready.popleft()
-                self._refused(lane, error_in(exception))
+                self._blame(lane, error_in(exception))
                 continue
             self._ready.popleft()
             self._in_flight += 1
+            self._alone = lane if self._in_flight_max == 1 else None
+
+    def _produce(self, lane: _Lane) -> None:
+        written = write(self._lanes[lane][0].letter, self._version)
+        delivered = partial(self._delivered, lane)
+        self._producer.produce(self._topic, value=written.value, key=written.key, headers=written.headers, on_delivery=delivered)
 
     def _delivered(self, lane: _Lane, error: KafkaError | None, _message: Message) -> None:
         self._in_flight -= 1
-        if error is not None:
-            self._refused(lane, error)
+        if error is None:
+            self._in_flight_max = min(2 * self._in_flight_max, IN_FLIGHT_MAX)
+            self._store(lane)
             return
+        self._in_flight_max = 1
+        if error.fatal() or error.code() == KafkaError._FATAL:  # noqa: SLF001  # one of the library's public names
+            self._must_renew = True  # this producer will take nothing more
+        if lane == self._alone:
+            self._blame(lane, error)
+        else:
+            self._ready.append(lane)
+
+    def _store(self, lane: _Lane) -> None:
         self._progress_at = self._loop.time()
         self._failed.pop(lane, None)
         waiting = self._lanes[lane].popleft()
@@ -192,11 +214,9 @@ class DeadLetters:
             del self._lanes[lane]
         self._confirmed.append(waiting.stored)
 
-    def _refused(self, lane: _Lane, error: KafkaError) -> None:
+    def _blame(self, lane: _Lane, error: KafkaError) -> None:
         if self._is_closed:
             return
-        if error.fatal() or error.code() == KafkaError._FATAL:  # noqa: SLF001  # one of the library's public names
-            self._must_renew = True  # this producer will take nothing more
         text = error.str()
         hint = advice(error)
         self._failed[lane] = f"{text}; {hint}" if hint else text

@@ -73,7 +73,8 @@ class _Walk:
         heard = entry.heard
         identity = (heard.ts, heard.event_type)
         if entry.outcome is Outcome.REFUSED:
-            self._refused[identity] = None
+            if self._is_expected_known or not _may_be_told_again(entry) or self._found_gone.get(heard.ts) == heard.event_type:
+                self._refused[identity] = None
         elif entry.outcome is Outcome.GONE:
             self._take_gone(entry, identity)
         elif heard.event_type == SESSION_START:
@@ -82,11 +83,9 @@ class _Walk:
             self._take_event(entry, identity)
 
     def _take_gone(self, entry: Entry, identity: Identity) -> None:
-        assert entry.session is not None
-        start = entry.session.start
         if identity[1] == SESSION_END:
             self._ends_without_session[identity] = None
-        if not (start.is_resumed and start.ts == identity[0]):  # else it may be something told again
+        if not _may_be_told_again(entry):
             self._found_gone[identity[0]] = identity[1]
 
     # --- openings ---------------------------------------------------------------------------------------------------------------
@@ -225,6 +224,10 @@ def _find_early(entries: Iterable[Entry]) -> dict[int, _Early]:
         elif not so_far.has_later:
             so_far.entries.append(entry)
     return early
+
+
+def _may_be_told_again(entry: Entry) -> bool:
+    return entry.session is not None and entry.session.start.is_resumed and entry.session.start.ts == entry.heard.ts
 
 
 def _name(identity: Identity) -> str:

@@ -14,9 +14,10 @@ from typing import Final
 
 import httpx
 
-from relay.api.dialect import ApiCall, Dialect
+from relay.api.dialect import ApiCall, Dialect, Untranslatable
 from relay.core.commands import OpenSession, SendEvent
-from relay.core.inputs import Verdict
+from relay.core.inputs import Refused, Verdict
+from relay.core.reasons import Reason
 from relay.core.verdict import ACCEPTED, Answer, Unreachable
 
 ANSWER_BYTES_READ_MAX: Final = 16_384  # what a refusal may say of itself
@@ -54,6 +55,12 @@ class ApiClient:
 
     async def perform(self, command: OpenSession | SendEvent) -> tuple[Verdict, int]:
         """Carry out a command: what its answer means, and the status (0 without an answer)."""
+        try:
+            return await self._perform(command)
+        except Untranslatable as untranslatable:
+            return Refused(0, str(untranslatable), Reason.UNTRANSLATABLE), 0
+
+    async def _perform(self, command: OpenSession | SendEvent) -> tuple[Verdict, int]:
         if isinstance(command, SendEvent):
             answer = await self._post(self._dialect.sending(command))
             if answer is ACCEPTED_ANSWER:

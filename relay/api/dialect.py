@@ -20,6 +20,10 @@ class ApiCall(msgspec.Struct, frozen=True, gc=False):
     body: bytes
 
 
+class Untranslatable(Exception):  # noqa: N818  # a fact about an event
+    """The dialect has no words for something in the event. The message names the path."""
+
+
 class Dialect(Protocol):
     """What a dialect knows."""
 
@@ -27,11 +31,11 @@ class Dialect(Protocol):
     """The params without which the API opens no session, in the vocabulary of the relay."""
 
     def opening(self, command: OpenSession) -> ApiCall:
-        """The call that opens a session."""
+        """The call that opens a session. Raises `Untranslatable`."""
         ...
 
     def sending(self, command: SendEvent) -> ApiCall:
-        """The call that sends an event."""
+        """The call that sends an event. Raises `Untranslatable`."""
         ...
 
     def judge_opening(self, answer: Answer | Unreachable) -> Verdict:

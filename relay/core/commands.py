@@ -37,6 +37,7 @@ class SendEvent(msgspec.Struct, frozen=True, gc=False):
     lane: Lane
     session_id: ApiSessionId
     event: PlayerEvent
+    route: str = ""
 
 
 class Wait(msgspec.Struct, frozen=True, gc=False):

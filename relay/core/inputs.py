@@ -20,6 +20,7 @@ class Opened(msgspec.Struct, frozen=True, gc=False):
     """The API opened a session."""
 
     session_id: ApiSessionId
+    route: str = ""  # what the dialect wants back with each event of the session: a location hint
 
 
 class Accepted(msgspec.Struct, frozen=True, gc=False):
@@ -51,8 +52,9 @@ class Misconfigured(msgspec.Struct, frozen=True, gc=False):
 class Refused(msgspec.Struct, frozen=True, gc=False):
     """The event's fault: the same body would be refused again."""
 
-    status: int
+    status: int  # 0 when the event never left: the dialect has no words for it
     detail: str = ""  # the API's words, for the dead letter; never logged
+    reason: Reason = Reason.REJECTED
 
 
 class LostTooOften(msgspec.Struct, frozen=True, gc=False):

@@ -64,6 +64,7 @@ class Lane:
         "last_ts",
         "openings",
         "playback",
+        "route",
         "sent_offset",
         "served_seen",
         "session_id",
@@ -85,6 +86,7 @@ class Lane:
 
         # What the relay knows of the API session.
         self.session_id: ApiSessionId | None = None
+        self.route = ""  # what the dialect wants back with each event
         self.start: Details | None = None
         self.playback: Playback | None = None
         self.to_tell: list[PlayerEvent] = []

@@ -23,6 +23,8 @@ VERSION: Final = 1
 _STANDINGS: Final = {State.READY: "open", State.COMPLETED: "completed", State.LOST: "lost", State.REFUSED: "refused", State.ENDED: "ended"}
 _STATES: Final = {standing: state for state, standing in _STANDINGS.items()}
 _PLAYING: Final = frozenset({"", *EventType})
+_WITH_ID: Final = frozenset({"open", "completed"})
+_WITH_START: Final = frozenset({"open", "completed", "lost"})
 _RESTING: Final = {
     State.SENDING: State.READY,
     State.COMPLETING: State.READY,
@@ -52,6 +54,7 @@ class Memoir(msgspec.Struct, gc=False, omit_defaults=True):
     done: int  # all of this session up to here is finished: delivered, or its dead letter confirmed
     standing: str
     id: str = ""
+    route: str = ""
     start: _Said | None = None
     chapter: _Said | None = None
     brk: _Said | None = None
@@ -82,6 +85,7 @@ def write(lane: Lane) -> bytes | None:
             done=lane.done_offset,
             standing=standing,
             id=lane.session_id or "",
+            route=lane.route,
             start=_said(lane.start),
             chapter=_said(memory.chapter),
             brk=_said(memory.ad_break),
@@ -103,9 +107,10 @@ def read(value: bytes) -> Memoir:
         raise NoMemoir("not understood") from error
     if memoir.v != VERSION:
         raise NoMemoir("another version")
-    if memoir.standing not in _STATES or (memoir.standing in ("open", "completed") and as_session_id(memoir.id) is None):
-        raise NoMemoir("not consistent")
-    if memoir.playing not in _PLAYING:
+    is_known = memoir.standing in _STATES and memoir.playing in _PLAYING
+    has_id = as_session_id(memoir.id) is not None or memoir.standing not in _WITH_ID
+    has_start = memoir.start is not None or memoir.standing not in _WITH_START
+    if not (is_known and has_id and has_start):
         raise NoMemoir("not consistent")
     return memoir
 
@@ -114,6 +119,7 @@ def restore(lane: Lane, memoir: Memoir) -> None:
     """Put a lane where its memoir says it stood."""
     lane.state = _STATES[memoir.standing]
     lane.session_id = as_session_id(memoir.id) if memoir.id else None
+    lane.route = memoir.route
     lane.start = _details(memoir.start)
     lane.had_session = True
     lane.last_offset = memoir.at

@@ -136,11 +136,17 @@ class Router:
         moments: list[float | None] = []
         if self.sending.state is CircuitState.CLOSED or self._sendings:
             moments.append(self.sending.ask_again_at())
-        if self.opening.state is CircuitState.CLOSED or self._openings or self._reopenings:
+        if self.opening.state is CircuitState.CLOSED or self._openings:
             moments.append(self.opening.ask_again_at())
-        if self._reopenings and self.opening.state is CircuitState.CLOSED:
-            moments.append(self._reopening_allowance.ask_again_at())
+        if self._reopenings:  # both must admit them; the moment that one of them gave may be past while the other still says no
+            moments.append(self._reopening_at())
         return min((moment for moment in moments if moment is not None), default=None)
+
+    def _reopening_at(self) -> float | None:
+        allowed_at = self._reopening_allowance.ask_again_at()
+        if self.opening.state is not CircuitState.CLOSED:
+            return max(allowed_at, self.opening.ask_again_at() or 0.0)
+        return allowed_at if self.opening.admits(allowed_at) else None  # else a call that lands makes room
 
     def drain(self) -> None:
         """Nothing new leaves from now on; calls under way may end."""
@@ -305,7 +311,7 @@ class Router:
             return circuit.misconfigured(now, verdict.advice)
         if isinstance(verdict, TryAgain):
             circuit.fail(now)
-        else:
+        elif not isinstance(verdict, Refused) or verdict.status:  # one that never left says nothing about the API
             circuit.succeed(now)
         return False
 

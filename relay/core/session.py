@@ -111,6 +111,7 @@ def opened_again(lane: Lane, happened: Happened) -> list[Command]:
 def _adopt(lane: Lane, happened: Happened, cause: Cause) -> list[Command]:
     assert isinstance(happened, Opened)
     lane.session_id = happened.session_id
+    lane.route = happened.route
     lane.playback = None
     lane.to_tell = []
     lane.is_untold = False
@@ -122,7 +123,8 @@ def _adopt(lane: Lane, happened: Happened, cause: Cause) -> list[Command]:
 
 def refuse_start(lane: Lane, happened: Happened) -> list[Command]:
     """The sessionStart itself is set aside, and what follows it will be."""
-    return _refuse(lane, happened, Reason.REJECTED)
+    assert isinstance(happened, Refused)
+    return _refuse(lane, happened, happened.reason)
 
 
 def refuse_session(lane: Lane, happened: Happened) -> list[Command]:
@@ -152,20 +154,20 @@ def give_up_start(lane: Lane, happened: Happened) -> list[Command]:
 def send_head(lane: Lane, _: Happened) -> list[Command]:
     """Send the event at the head."""
     assert lane.session_id is not None
-    return [SendEvent(lane, lane.session_id, lane.waiting[0])]
+    return [SendEvent(lane, lane.session_id, lane.waiting[0], lane.route)]
 
 
 def tell_again(lane: Lane, _: Happened) -> list[Command]:
     """Send the next thing that was open in the lost session."""
     assert lane.session_id is not None
-    return [SendEvent(lane, lane.session_id, lane.to_tell[0])]
+    return [SendEvent(lane, lane.session_id, lane.to_tell[0], lane.route)]
 
 
 def end_old(lane: Lane, _: Happened) -> list[Command]:
     """End the open session where it was last seen, before another sessionStart."""
     assert lane.session_id is not None
     end = PlayerEvent(event_type=EventType.SESSION_END, playhead=lane.last_playhead, ts=lane.last_ts)
-    return [SendEvent(lane, lane.session_id, end)]
+    return [SendEvent(lane, lane.session_id, end, lane.route)]
 
 
 def finish(lane: Lane, _: Happened) -> list[Command]:
@@ -239,7 +241,7 @@ def keep(_lane: Lane, _happened: Happened) -> list[Command]:
 def reject(lane: Lane, happened: Happened) -> list[Command]:
     """The event is set aside, the session goes on."""
     assert isinstance(happened, Refused)
-    return [_set_aside(lane, Reason.REJECTED, happened.status, happened.detail)]
+    return [_set_aside(lane, happened.reason, happened.status, happened.detail)]
 
 
 def give_up(lane: Lane, happened: Happened) -> list[Command]:

@@ -20,6 +20,7 @@ from relay.sandbox.fake_api.api import FakeApi
 from relay.sandbox.fake_api.tally import Account
 
 PORT: Final = 8081
+_PORT_MAX: Final = 65_535
 _FAILED: Final = 1
 _USAGE: Final = 2
 _UNCLEAN_SHOWN: Final = 20
@@ -71,6 +72,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 async def run(arguments: argparse.Namespace) -> int:
     """Serve until SIGINT or SIGTERM, then print the account."""
     given = Arguments(**vars(arguments))
+    if not 0 <= given.port <= _PORT_MAX:  # uvloop would take what is left of it
+        return _fail(f"--port {given.port} is none: use 0 to {_PORT_MAX}", _USAGE)
     try:
         api = FakeApi(seed=given.seed, faults=given.fault)
         tls = _tls(given)
@@ -80,7 +83,7 @@ async def run(arguments: argparse.Namespace) -> int:
     with _stopping() as stopped:
         try:
             url = await api.start(given.host, given.port, tls)
-        except (OSError, OverflowError) as error:
+        except OSError as error:
             return _fail(f"cannot listen on {given.host} port {given.port}: {error}", _FAILED)
         _say(msgspec.json.encode({"url": url}).decode() if given.json else f"the fake API listens at {url}")
         try:

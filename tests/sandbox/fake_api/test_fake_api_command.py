@@ -5,6 +5,7 @@ import asyncio
 import json
 import os
 import signal
+import socket
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -77,7 +78,7 @@ def test_it_gives_account_in_json(run: Run) -> None:
         (["--tls-key", "/nowhere"], 2, "needs --tls-cert"),
         (["--tls-cert", "/nowhere"], 2, "there is no file /nowhere"),
         (["--tls-cert", __file__], 2, "cannot use"),
-        (["--port", "99999"], 1, "cannot listen"),
+        (["--port", "99999"], 2, "--port 99999 is none"),
     ],
 )
 def test_what_is_wrong_is_said_in_one_line(capsys: pytest.CaptureFixture[str], arguments: list[str], code: int, reason: str) -> None:
@@ -86,3 +87,11 @@ def test_what_is_wrong_is_said_in_one_line(capsys: pytest.CaptureFixture[str], a
     printed = capsys.readouterr()
     assert (printed.out, printed.err.count("\n")) == ("", 1)
     assert reason in printed.err
+
+
+def test_a_port_that_is_taken_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    """That is no matter of usage."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        assert asyncio.run(command.run(parse("--port", str(port)))) == 1
+    assert f"cannot listen on 127.0.0.1 port {port}" in capsys.readouterr().err

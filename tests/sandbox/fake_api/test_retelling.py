@@ -232,7 +232,9 @@ def test_something_told_that_a_fault_refuses_may_be_left_out(story: Begin) -> No
     begun.client.api.set_faults([])
     for what in ALL_TOLD[2:]:
         begun.say(what, LOST_AT)
-    assert begun.go_on().is_clean
+    found = begun.go_on()
+    assert found.is_clean, found.findings
+    assert (found.told_again, found.refused_by_fault) == (len(ALL_TOLD) - 1, 0)
 
 
 def test_an_event_whose_answer_was_lost_is_not_yet_open(client: Client) -> None:

@@ -391,3 +391,26 @@ def test_an_event_that_was_never_tried_has_no_time_of_its_first_try() -> None:
     (command,) = advance(lane, HAPPENED[NextEvent])
     assert isinstance(command, SetAside)
     assert (command.attempts, command.first_tried_at) == (0, 0.0)
+
+
+def test_what_the_dialect_has_no_words_for_has_its_own_reason() -> None:
+    """A refusal that never left is set aside with the reason that it brings, by a start or by an event."""
+    for state, after in ((S.SENDING, S.READY), (S.OPENING, S.REFUSED)):
+        lane = lane_in(state, Refused)
+        command, *_ = advance(lane, Refused(0, "$.params", Reason.UNTRANSLATABLE))
+        assert isinstance(command, SetAside)
+        assert (command.reason, command.status, command.detail) == (Reason.UNTRANSLATABLE, 0, "$.params")
+        assert lane.state is after
+
+
+def test_what_the_opening_gave_comes_back_with_each_event() -> None:
+    """A route that came with the id goes out with everything that is sent to the session, until another is opened."""
+    lane = lane_in(S.JOINING, Opened)
+    advance(lane, Opened(NEW, route="or2"))
+    (sent,) = advance(lane, NextEvent())
+    assert sent == SendEvent(lane, NEW, lane.waiting[0], "or2")
+    advance(lane, Lost(404))
+    advance(lane, NextEvent())
+    advance(lane, Opened(NEW))
+    (again,) = advance(lane, NextEvent())
+    assert again == SendEvent(lane, NEW, lane.waiting[0], "")

@@ -59,7 +59,6 @@ class MediaCollection:
     def __init__(self, base_path: str = "") -> None:
         """Address the API below a path of the configured host."""
         self._sessions = f"{base_path.rstrip('/')}/api/v1/sessions".encode("ascii")
-        self._events = self._sessions + b"/%s/events"
 
     def opening(self, command: OpenSession) -> ApiCall:
         """`POST /api/v1/sessions`."""
@@ -83,7 +82,7 @@ class MediaCollection:
             _raw(event.qoe_data),
             _raw(event.custom_metadata),
         )
-        return ApiCall(self._events % command.session_id.encode("ascii"), _encode(body))
+        return ApiCall(b"%s/%s/events" % (self._sessions, command.session_id.encode("ascii")), _encode(body))
 
     def judge_opening(self, answer: Answer | Unreachable) -> Verdict:
         """Opened only with an id that is one; a 2xx without it is a failed opening."""
@@ -103,6 +102,8 @@ def _raw(json: bytes) -> msgspec.Raw | msgspec.UnsetType:
 
 
 def _last_segment(location: str) -> str:
+    if not location.isprintable():  # urlsplit would quietly take line ends out
+        return ""
     try:
         return urlsplit(location).path.rpartition("/")[2]
     except ValueError:  # "http://[" is no URL
@@ -115,5 +116,5 @@ def _words(answer: Answer | Unreachable) -> str:
         return ""
     try:
         return _decode_problem(answer.body).message or "the API gave no message"
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
         return "the API's answer is not the JSON that it documents"

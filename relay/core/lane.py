@@ -13,6 +13,7 @@ from relay.core.playback import Playback
 if TYPE_CHECKING:
     from relay.core.assignment import Assignment
     from relay.core.events import ApiSessionId, Details, PlayerEvent, SessionKey
+    from relay.core.pressure import Circuit
 
 
 class State(IntEnum):
@@ -33,8 +34,9 @@ class State(IntEnum):
     SENDING = 9  # an event
     COMPLETING = 10  # a sessionComplete
     CLOSING = 11  # a sessionEnd
-    TELLING = 12  # something that was open in the lost session
-    REPLACING = 13  # the relay's own sessionEnd, before a second sessionStart
+    CLOSING_COMPLETED = 12  # a sessionEnd after a sessionComplete
+    TELLING = 13  # something that was open in the lost session
+    REPLACING = 14  # the relay's own sessionEnd, before a second sessionStart
 
 
 IN_FLIGHT_FROM = State.OPENING
@@ -58,6 +60,7 @@ class Lane:
         "is_stale",
         "is_untold",
         "is_waiting",
+        "judge",
         "key",
         "last_offset",
         "last_playhead",
@@ -111,7 +114,8 @@ class Lane:
         self.strikes = 0  # answers of 500 while the API served others
         self.failures = 0  # since the last success: the exponent of the backoff
         self.openings = 0  # sessions that were opened for it
-        self.served_seen = 0  # how many calls the API had served when the head was last tried
+        self.judge: Circuit | None = None  # the kind of calls that is being tried
+        self.served_seen = 0  # how many of them the API had served when the head was last tried
         self.first_tried_at = 0.0
 
     @property
@@ -124,6 +128,7 @@ class Lane:
         head = self.waiting.pop(0)
         self.attempts = 0
         self.strikes = 0
+        self.judge = None
         self.failures = 0
         self.openings = 0
         if head.record is not None:
@@ -132,14 +137,18 @@ class Lane:
 
     def remember(self, event: PlayerEvent) -> None:
         """The API took an event of the player: keep what a new session would have to be told."""
-        self.last_playhead = event.playhead
-        self.last_ts = event.ts
-        self.is_stale = True
+        self.seen_at(event)
         if event.event_type in Playback.CHANGED_BY:
             if self.playback is None:
                 self.playback = Playback()
             self.playback.apply(event)
             self.is_changed = True
+
+    def seen_at(self, event: PlayerEvent) -> None:
+        """The API session has come as far as this event."""
+        self.last_playhead = event.playhead
+        self.last_ts = event.ts
+        self.is_stale = True
 
     def forget_session(self) -> None:
         """The API session is over: keep nothing of it."""

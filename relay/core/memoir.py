@@ -16,19 +16,20 @@ import msgspec
 
 from relay.core.events import Details, EventType, as_session_id
 from relay.core.lane import Lane, State
-from relay.core.playback import Playback
+from relay.core.playback import PLAYBACK_STATES, Playback
 
 VERSION: Final = 1
 
 _STANDINGS: Final = {State.READY: "open", State.COMPLETED: "completed", State.LOST: "lost", State.REFUSED: "refused", State.ENDED: "ended"}
 _STATES: Final = {standing: state for state, standing in _STANDINGS.items()}
-_PLAYING: Final = frozenset({"", *EventType})
+_PLAYING: Final = frozenset({"", *PLAYBACK_STATES})
 _WITH_ID: Final = frozenset({"open", "completed"})
 _WITH_START: Final = frozenset({"open", "completed", "lost"})
 _RESTING: Final = {
     State.SENDING: State.READY,
     State.COMPLETING: State.READY,
     State.CLOSING: State.READY,
+    State.CLOSING_COMPLETED: State.COMPLETED,
     State.TELLING: State.READY,
     State.REPLACING: State.READY,
     State.REOPENING: State.LOST,
@@ -110,7 +111,8 @@ def read(value: bytes) -> Memoir:
     is_known = memoir.standing in _STATES and memoir.playing in _PLAYING
     has_id = as_session_id(memoir.id) is not None or memoir.standing not in _WITH_ID
     has_start = memoir.start is not None or memoir.standing not in _WITH_START
-    if not (is_known and has_id and has_start):
+    said = (memoir.start, memoir.chapter, memoir.brk, memoir.ad, *memoir.states.values())
+    if not (is_known and has_id and has_start and all(map(_holds_objects, said))):
         raise NoMemoir("not consistent")
     return memoir
 
@@ -134,6 +136,10 @@ def restore(lane: Lane, memoir: Memoir) -> None:
         memory.states = {name: _details(said) or Details() for name, said in memoir.states.items()}
         memory.playing = EventType(memoir.playing) if memoir.playing else None
     lane.is_untold = memoir.untold
+
+
+def _holds_objects(said: _Said | None) -> bool:
+    return said is None or all(raw is msgspec.UNSET or bytes(raw)[:1] == b"{" for raw in (said.p, said.m))
 
 
 def _said(details: Details | None) -> _Said | None:

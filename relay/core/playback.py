@@ -10,8 +10,8 @@ from relay.core.events import Details, EventType, PlayerEvent
 
 _CLOSES_CHAPTER = frozenset({EventType.CHAPTER_COMPLETE, EventType.CHAPTER_SKIP})
 _CLOSES_AD = frozenset({EventType.AD_COMPLETE, EventType.AD_SKIP})
-_PLAYBACK_STATES = frozenset({EventType.PLAY, EventType.PAUSE_START, EventType.BUFFER_START})
-_SAYS_PLAYBACK_ITSELF = _PLAYBACK_STATES | {EventType.SESSION_COMPLETE, EventType.SESSION_END}
+PLAYBACK_STATES = frozenset({EventType.PLAY, EventType.PAUSE_START, EventType.BUFFER_START})
+_SAYS_PLAYBACK_ITSELF = PLAYBACK_STATES | {EventType.SESSION_COMPLETE, EventType.SESSION_END}
 
 
 class Playback:
@@ -22,7 +22,7 @@ class Playback:
     CHANGED_BY: ClassVar[frozenset[EventType]] = (
         _CLOSES_CHAPTER
         | _CLOSES_AD
-        | _PLAYBACK_STATES
+        | PLAYBACK_STATES
         | {
             EventType.AD_BREAK_START,
             EventType.AD_BREAK_COMPLETE,
@@ -44,7 +44,7 @@ class Playback:
     def apply(self, event: PlayerEvent) -> None:
         """The API took this event."""
         kind = event.event_type
-        if kind in _PLAYBACK_STATES:
+        if kind in PLAYBACK_STATES:
             self.playing = kind
         elif kind is EventType.CHAPTER_START:
             self.chapter = _details(event)

@@ -73,7 +73,8 @@ class Circuit:
         if self.state is not CircuitState.CLOSED:
             self.state = CircuitState.CLOSED
             self.advice = ""
-            self._ramp = 1  # the crowd that waits must not fall upon the API at once
+            # The crowd that waits must not fall upon the API at once; calls that still hang there are no part of it.
+            self._ramp = self._in_flight + 1
         if self._ramp < self._ramp_max:
             self._ramp += 1
 

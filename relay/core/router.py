@@ -254,6 +254,8 @@ class Router:
 
     def _revoked(self, happened: Revoked, _now: float) -> list[Command]:
         assignment = happened.assignment
+        if assignment.stage is Stage.GONE:
+            return []
         assignment.stage = Stage.GONE
         if self.assignments.get((assignment.topic, assignment.partition)) is assignment:
             del self.assignments[assignment.topic, assignment.partition]
@@ -369,7 +371,7 @@ class Router:
         if self._orphans and (lane.assignment.topic, lane.assignment.partition, lane.key) in self._orphans:
             return  # one call at a time, even across a rebalance
         lane.is_queued = True
-        if lane.state is State.READY:
+        if _is_sending_next(lane):
             self._sendings.append(lane)
         elif lane.state is State.LOST:
             self._reopenings.append(lane)
@@ -377,7 +379,7 @@ class Router:
             self._openings.append(lane)
 
     def _circuit_of(self, lane: Lane) -> Circuit:
-        return self.sending if lane.state is State.READY else self.opening
+        return self.sending if _is_sending_next(lane) else self.opening
 
     def _next_lane(self, now: float) -> Lane | None:
         if self._openings and self.opening.admits(now):
@@ -407,9 +409,12 @@ class Router:
         circuit.depart(now)
         self.in_flight += 1
         lane.assignment.in_flight += 1
+        if lane.judge is not circuit:
+            lane.judge = circuit
+            lane.served_seen = circuit.served
+            lane.strikes = 0
         if lane.attempts == 0:
             lane.first_tried_at = now
-            lane.served_seen = circuit.served
             self._check_order(lane)
         if lane.state is not State.TELLING and lane.state is not State.REPLACING:
             lane.attempts += 1
@@ -468,6 +473,13 @@ class Router:
 
 def _size(record: Record) -> int:
     return len(record.value or b"") + len(record.key or b"") + EVENT_OVERHEAD_BYTES
+
+
+def _is_sending_next(lane: Lane) -> bool:
+    """Whether the lane's next call is one of events: only an open session has any."""
+    if lane.state is State.READY:
+        return True
+    return lane.state is State.COMPLETED and lane.waiting[0].event_type is EventType.SESSION_END
 
 
 def _not_new(taken: Taken, assignment: Assignment, offset: int) -> list[Command]:

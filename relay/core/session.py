@@ -94,12 +94,14 @@ def opened_first(lane: Lane, happened: Happened) -> list[Command]:
 def opened_joining(lane: Lane, happened: Happened) -> list[Command]:
     """The head may go now."""
     lane.openings += 1
+    lane.seen_at(lane.waiting[0])
     return _adopt(lane, happened, Cause.REJOINED)
 
 
 def opened_again(lane: Lane, happened: Happened) -> list[Command]:
     """What was open is told first, then the head goes again."""
     lane.openings += 1
+    lane.seen_at(lane.waiting[0])
     playback = lane.playback
     adopted = _adopt(lane, happened, Cause.LOST)
     if playback is not None:
@@ -194,6 +196,7 @@ def told(lane: Lane, _: Happened) -> list[Command]:
     """One thing less to tell."""
     lane.to_tell.pop(0)
     lane.failures = 0
+    lane.strikes = 0  # the event at the head has its own tries
     lane.is_changed = not lane.to_tell
     return [Announce(lane, Change.TOLD)]
 
@@ -202,6 +205,7 @@ def telling_refused(lane: Lane, happened: Happened) -> list[Command]:
     """The API took it once and refuses it now; the session goes on without it."""
     assert isinstance(happened, Refused | GivenUp)
     lane.to_tell.pop(0)
+    lane.strikes = 0
     lane.is_changed = not lane.to_tell
     return [Announce(lane, Change.TELLING_REFUSED, status=happened.status)]
 
@@ -323,6 +327,12 @@ TRANSITIONS: Final[Mapping[tuple[State, type[Happened]], tuple[State, Respond]]]
     (S.CLOSING, TryAgain): (S.READY, keep),
     (S.CLOSING, Refused): (S.READY, reject),
     (S.CLOSING, GivenUp): (S.READY, give_up),
+    (S.CLOSING_COMPLETED, Accepted): (S.ENDED, finish_end),
+    (S.CLOSING_COMPLETED, Lost): (S.ENDED, finish_end),
+    (S.CLOSING_COMPLETED, LostTooOften): (S.ENDED, finish_end),
+    (S.CLOSING_COMPLETED, TryAgain): (S.COMPLETED, keep),
+    (S.CLOSING_COMPLETED, Refused): (S.COMPLETED, reject),
+    (S.CLOSING_COMPLETED, GivenUp): (S.COMPLETED, give_up),
     (S.LOST, NextStart): (S.OPENING, open_first),
     (S.LOST, NextEvent): (S.REOPENING, open_again),
     (S.LOST, NextComplete): (S.REOPENING, open_again),
@@ -346,7 +356,7 @@ TRANSITIONS: Final[Mapping[tuple[State, type[Happened]], tuple[State, Respond]]]
     (S.COMPLETED, NextStart): (S.OPENING, open_first),
     (S.COMPLETED, NextEvent): (S.COMPLETED, after_end),
     (S.COMPLETED, NextComplete): (S.COMPLETED, after_end),
-    (S.COMPLETED, NextEnd): (S.CLOSING, send_head),
+    (S.COMPLETED, NextEnd): (S.CLOSING_COMPLETED, send_head),
     (S.ENDED, NextStart): (S.OPENING, open_first),
     (S.ENDED, NextEvent): (S.ENDED, after_end),
     (S.ENDED, NextComplete): (S.ENDED, after_end),

@@ -16,6 +16,7 @@ from relay.core.reasons import Reason
 
 RECORD_BYTES_MAX: Final = 262_144
 KEY_BYTES_MAX: Final = 1_024
+DETAIL_CHARACTERS_MAX: Final = 500
 _STATE_NAME: Final = "media.state.name"
 _TELLS_STATE: Final = frozenset({EventType.STATE_START, EventType.STATE_END})
 _NONE: Final = msgspec.Raw(b"")
@@ -29,9 +30,9 @@ class Unreadable(Exception):  # noqa: N818  # a fact about a record, not an erro
 
     def __init__(self, reason: Reason, detail: str, key: SessionKey | None = None) -> None:
         """Say why; the key is there when it could be read."""
-        super().__init__(f"{reason}: {detail}")
+        super().__init__(f"{reason}: {detail[:DETAIL_CHARACTERS_MAX]}")
         self.reason = reason
-        self.detail = detail
+        self.detail = detail[:DETAIL_CHARACTERS_MAX]  # it may quote what came in
         self.key = key
 
 

@@ -20,6 +20,7 @@ from typing import Final, Protocol
 
 from confluent_kafka import OFFSET_INVALID, Consumer, KafkaError, KafkaException, Message, TopicPartition
 
+from relay.core.events import Record
 from relay.errors import FatalConsumerError, SettingsError
 from relay.kafka.client import Properties, Seldom, advice, error_in, not_configured
 from relay.kafka.holdings import Holdings
@@ -95,6 +96,7 @@ class Member:
         self._untaken = 0
         self._untaken_lock = threading.Lock()
         self._holdings = Holdings()
+        self._next: dict[Place, int] = {}  # the offset after the last record of each partition
         self._standing_since: float | None = None
         self._seldom = Seldom()
 
@@ -190,13 +192,32 @@ class Member:
         # A rebalance may have come between two records of a batch: what belongs to an assignment that has ended must not be taken for the
         # beginning of the next one. Whatever was assigned during this call is held and has no records yet.
         messages = [one for one in messages if self._holdings.is_older_than((one.topic() or "", one.partition() or 0), serial)]
-        if messages:
-            batches, byte_count = read(messages, self._clock())
+        batches, byte_count = read(messages, self._clock())
+        batches = [batch for batch in batches if self._goes_on(consumer, *batch)]
+        if batches:
             self.consumed_bytes += byte_count
             self.consumed_records += len(messages)
             with self._untaken_lock:
                 self._untaken += 1
             self._tell(Fetched(batches))
+
+    def _goes_on(self, consumer: Consumer, topic: str, partition: int, records: list[Record]) -> bool:
+        """Whether these follow what came before. If the log itself has begun anew, so does our assignment, at the first of them.
+
+        A topic that is deleted and created again, or cut short by an unclean election, shows other records under offsets that were there
+        before, without a rebalance: taken for repeats they would be lost.
+        """
+        place, first = (topic, partition), records[0].offset
+        next_offset = self._next.get(place, first)
+        if first < next_offset and consumer.get_watermark_offsets(TopicPartition(topic, partition), cached=True)[1] < next_offset:
+            log.warning("the log of a partition has begun anew", extra={"topic": topic, "partition": partition, "offset": first})
+            self._lose([place])
+            consumer.pause([TopicPartition(topic, partition)])
+            consumer.seek(TopicPartition(topic, partition, first))
+            self._tell(PartitionsAssigned([CommittedPosition(topic, partition)]), self._holdings.add([place]))
+            return False
+        self._next[place] = records[-1].offset + 1
+        return True
 
     def _is_record(self, message: Message) -> bool:
         error = message.error()
@@ -288,6 +309,8 @@ class Member:
     def _forget(self, places: list[Place]) -> None:
         self._holdings.remove(places)
         self.lag.forget(places)
+        for place in places:
+            self._next.pop(place, None)
 
     # --- commits ----------------------------------------------------------------------------------------------------------------------
 

@@ -1,0 +1,194 @@
+"""What the source hands over, on either Kafka."""
+
+import time
+from typing import Any
+
+from confluent_kafka import TIMESTAMP_NOT_AVAILABLE
+
+from relay.core.events import Record
+from relay.kafka.member import PATIENCE_SECONDS
+from relay.kafka.reading import read
+from relay.kafka.source import Fetched
+
+
+def test_records_come_in_order(kafka: Any, listening: Any, run: Any) -> None:
+    """Every record of every partition comes once, in the order of the log."""
+    topic = kafka.new_topic()
+    kafka.fill(topic, 1500)
+
+    async def scenario() -> None:
+        async with listening(kafka, topic, kafka.name()) as listener:
+            await listener.until(lambda: listener.count >= 6000, "all records are read")
+            for partition in range(4):
+                assert [record.value for record in listener.records[topic, partition]] == [b"%d" % number for number in range(1500)]
+                assert listener.offsets((topic, partition)) == list(range(1500))
+            assert listener.source.consumed_records == 6000
+
+    run(scenario())
+
+
+def test_bytes_stay_what_they_are(kafka: Any, listening: Any, run: Any) -> None:
+    """Key, value and headers come as they are: null, empty, not UTF-8, repeated."""
+    topic = kafka.new_topic()
+    kafka.produce(topic, b"value", key=b"key", headers=[("a", b"1"), ("a", None), ("b", b"\xff\x00"), ("c", b"")])
+    kafka.produce(topic, None, key=None)
+    kafka.produce(topic, b"", key=b"")
+    kafka.produce(topic, b"\xff\xfe", key=b"\xc3\x28")
+    kafka.flush()
+
+    async def scenario() -> None:
+        async with listening(kafka, topic, kafka.name()) as listener:
+            await listener.until(lambda: listener.count == 4, "four records are read")
+            records = listener.records[topic, 0]
+            assert [(record.key, record.value) for record in records] == [
+                (b"key", b"value"),
+                (None, None),
+                (b"", b""),
+                (b"\xc3\x28", b"\xff\xfe"),
+            ]
+            assert records[0].headers == (("a", b"1"), ("a", None), ("b", b"\xff\x00"), ("c", b""))
+            assert records[1].headers == ()
+            assert listener.source.consumed_bytes == 3 + 5 + 2 + 2
+
+    run(scenario())
+
+
+def test_time_is_on_both_clocks(kafka: Any, listening: Any, run: Any) -> None:
+    """A record carries Kafka's timestamp and the same moment on the core's clock, never later than now."""
+    topic = kafka.new_topic()
+    wall = int(time.time() * 1000)
+    kafka.produce(topic, b"past", timestamp=wall - 60_000)
+    kafka.produce(topic, b"future", timestamp=wall + 60_000)
+    kafka.flush()
+
+    async def scenario() -> None:
+        async with listening(kafka, topic, kafka.name()) as listener:
+            await listener.until(lambda: listener.count == 2, "two records are read")
+            past, future = listener.records[topic, 0]
+            assert (past.timestamp_ms, future.timestamp_ms) == (wall - 60_000, wall + 60_000)
+            assert future.appended_at <= time.monotonic()
+            assert 55 < future.appended_at - past.appended_at < 120
+
+    run(scenario())
+
+
+def test_a_held_partition_is_not_read(kafka: Any, listening: Any, run: Any) -> None:
+    """Nothing comes from a new partition before it is released, and then everything from its beginning."""
+    topic = kafka.new_topic()
+    kafka.fill(topic, 100)
+
+    async def scenario() -> None:
+        def hold(listener: Any) -> None:
+            listener.must_release = False
+
+        async with listening(kafka, topic, kafka.name(), prepare=hold) as listener:
+            await listener.until(lambda: len(listener.assigned) == 4, "partitions are assigned")
+            listener.source.release([(topic, 1), (topic, 2)])
+            await listener.until(lambda: listener.count >= 200, "two partitions are read")
+            assert set(listener.records) == {(topic, 1), (topic, 2)}
+            listener.source.release([(topic, 0), (topic, 3)])
+            await listener.until(lambda: listener.count >= 400, "the others are read")
+            assert all(listener.offsets((topic, partition)) == list(range(100)) for partition in range(4))
+
+    run(scenario())
+
+
+def test_a_short_pause_costs_nothing(kafka: Any, listening: Any, run: Any) -> None:
+    """Pausing for a moment and often neither loses nor repeats a record."""
+    topic = kafka.new_topic()
+    kafka.fill(topic, 3000)
+
+    async def scenario() -> None:
+        async with listening(kafka, topic, kafka.name()) as listener:
+            for goal in range(500, 12_000, 1500):
+                await listener.until(lambda goal=goal: listener.count >= goal, f"{goal} records are read")
+                listener.source.pause()
+                seen = len(listener.all(Fetched))
+                await listener.until(lambda: True, "the loop turns")
+                listener.source.resume()
+                assert len(listener.all(Fetched)) - seen <= 4
+            await listener.until(lambda: listener.count >= 12_000, "all records are read")
+            assert all(listener.offsets((topic, partition)) == list(range(3000)) for partition in range(4))
+
+    run(scenario())
+
+
+def test_a_long_pause_loses_and_repeats_nothing(kafka: Any, listening: Any, run: Any) -> None:
+    """While paused the source polls on and hands nothing over; afterwards it goes on where it was, and counts the lag meanwhile."""
+    topic = kafka.new_topic()
+    kafka.fill(topic, 2000)
+
+    async def scenario() -> None:
+        async with listening(kafka, topic, kafka.name()) as listener:
+            source = listener.source
+            await listener.until(lambda: listener.count >= 500, "some records are read")
+            source.pause()
+            started = source.last_poll_at
+            await listener.until(lambda: source.last_poll_at > started + PATIENCE_SECONDS + 0.2, "it polls although it is paused")
+            seen = listener.count
+            kafka.fill(topic, 50, start=2000)
+            polled = source.last_poll_at
+            await listener.until(lambda: source.last_poll_at > polled + 0.3, "it has polled more")
+            assert listener.count == seen
+            assert seen < 8000
+            await listener.until(lambda: sum(source.lag().values()) == 8200, "the lag includes what came meanwhile")
+            source.resume()
+            await listener.until(lambda: listener.count >= 8200, "all records are read")
+            assert all(listener.offsets((topic, partition)) == list(range(2050)) for partition in range(4))
+
+    run(scenario())
+
+
+def test_the_loop_is_not_flooded(kafka: Any, listening: Any, run: Any) -> None:
+    """A loop that takes nothing gets a few batches and no more; when it takes them, everything comes."""
+    topic = kafka.new_topic()
+    kafka.fill(topic, 3000)
+
+    async def scenario() -> None:
+        def take_nothing(listener: Any) -> None:
+            listener.must_take = False
+
+        async with listening(kafka, topic, kafka.name(), prepare=take_nothing) as listener:
+            await listener.until(lambda: len(listener.all(Fetched)) == 4, "four batches have come")
+            started = listener.source.last_poll_at
+            await listener.until(lambda: listener.source.last_poll_at > started + PATIENCE_SECONDS + 0.2, "it polls on")
+            assert len(listener.all(Fetched)) == 4
+            listener.must_take = True
+            for _ in range(4):
+                listener.source.taken()
+            await listener.until(lambda: listener.count >= 12_000, "all records are read")
+            assert all(listener.offsets((topic, partition)) == list(range(3000)) for partition in range(4))
+
+    run(scenario())
+
+
+class _BadlyNamed:
+    """A message with a header whose name is not UTF-8, as the client shows it: asking for headers fails."""
+
+    def headers(self) -> None:
+        raise SystemError("returned a result with an exception set")
+
+    def timestamp(self) -> tuple[int, int]:
+        return TIMESTAMP_NOT_AVAILABLE, -1
+
+    def offset(self) -> int:
+        return 7
+
+    def key(self) -> bytes:
+        return b"key"
+
+    def value(self) -> bytes:
+        return b"value"
+
+    def topic(self) -> str:
+        return "topic"
+
+    def partition(self) -> int:
+        return 0
+
+
+def test_headers_that_cannot_be_read_are_left_out() -> None:
+    """A header name that is not UTF-8 costs the record its headers and nothing else; without a timestamp it is as old as its arrival."""
+    batches, byte_count = read([_BadlyNamed()], now=5.0)  # type: ignore[list-item]
+    assert batches == [("topic", 0, [Record(offset=7, key=b"key", value=b"value", headers=(), timestamp_ms=0, appended_at=5.0)])]
+    assert byte_count == 8

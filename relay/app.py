@@ -50,7 +50,7 @@ def run(settings: Settings) -> int:
 
 
 def new_loop_runner() -> Callable[..., int]:
-    """uvloop's runner where it exists, else the standard library's."""
+    """The runner of uvloop where there is one, else the standard library's."""
     try:
         import uvloop  # noqa: PLC0415  # not on every platform
     except ImportError:
@@ -136,9 +136,7 @@ class App:
         parts.push_async_callback(calls.stop)
         self.memoirs = memoirs = _memoirs(settings, kafka, loop)
         parts.callback(memoirs.close)
-        self.letters = letters = DeadLetters(
-            topic=settings.kafka.dead_letter_topic_name, version=relay.__version__, loop=loop, **kafka
-        )
+        self.letters = letters = DeadLetters(topic=settings.kafka.dead_letter_topic_name, version=relay.__version__, loop=loop, **kafka)
         parts.callback(letters.close)
         self.source = source = Source(
             topics=settings.kafka.topics,
@@ -147,7 +145,7 @@ class App:
             group_instance_id=settings.kafka.group_instance_id,
             revoke_seconds_max=max(settings.kafka.revoke_seconds_max, settings.drain_seconds_max),
             partition_count=sum(partitions.values()) or 8,
-            deliver=lambda message: pump.deliver(message),
+            deliver=lambda message: pump.deliver(message),  # noqa: PLW0108  # the pump is built after the source
             **kafka,
         )
         parts.push_async_callback(source.close)
@@ -292,9 +290,7 @@ def _router(settings: Settings, dialect: Dialect) -> Router:
             openings_max=session.openings_max,
             idle_seconds_max=session.idle_seconds_max,
         ),
-        starts=Starts(
-            required=dialect.required_start_params, defaults=session.start_params, may_join=session.without_start == "open"
-        ),
+        starts=Starts(required=dialect.required_start_params, defaults=session.start_params, may_join=session.without_start == "open"),
     )
 
 

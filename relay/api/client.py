@@ -34,7 +34,7 @@ _OK: Final = range(200, 300)
 class ApiClient:
     """Carries out one call at a time per lane, any number side by side."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # settings, each by its name
         self,
         transport: httpx.AsyncBaseTransport,
         dialect: Dialect,

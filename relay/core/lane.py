@@ -49,6 +49,7 @@ class Lane:
     __slots__ = (
         "__weakref__",
         "active_at",
+        "asides",
         "assignment",
         "attempts",
         "done_offset",
@@ -97,9 +98,10 @@ class Lane:
         self.had_session = False
         self.last_playhead: float = 0
         self.last_ts = 0
-        self.last_offset = -1  # of the last event that left the head
+        self.last_offset = -1  # the highest of the events that left the head
 
         self.done_offset = -1  # a memoir says that all up to here is finished
+        self.asides: tuple[int, ...] = ()  # offsets that were set aside; some of their dead letters may not be confirmed
         self.sent_offset = -1  # of the last head that was sent, to watch over the order
         self.is_changed = False  # the memoir no longer says what is open
         self.is_stale = False  # the memoir no longer says how far the playhead is: good enough, but for a farewell
@@ -131,8 +133,8 @@ class Lane:
         self.judge = None
         self.failures = 0
         self.openings = 0
-        if head.record is not None:
-            self.last_offset = head.record.offset
+        if head.record is not None:  # one that comes again after a restart, since its dead letter was not confirmed, does not lead back
+            self.last_offset = max(self.last_offset, head.record.offset)
         return head
 
     def remember(self, event: PlayerEvent) -> None:

@@ -76,8 +76,7 @@ def write(lane: Lane) -> bytes | None:
     standing = _STANDINGS.get(_RESTING.get(lane.state, lane.state))
     if standing is None:
         return None
-    if not lane.assignment.asides_pending:
-        lane.done_offset = lane.last_offset
+    lane.done_offset = _done(lane)
     memory = lane.playback or Playback()
     return _encode(
         Memoir(
@@ -140,6 +139,17 @@ def restore(lane: Lane, memoir: Memoir) -> None:
 
 def _holds_objects(said: _Said | None) -> bool:
     return said is None or all(raw is msgspec.UNSET or bytes(raw)[:1] == b"{" for raw in (said.p, said.m))
+
+
+def _done(lane: Lane) -> int:
+    """The offset up to which all of the session is finished, as far as this assignment has seen the log again."""
+    ledger = lane.assignment.ledger
+    if ledger.end is None or ledger.end <= lane.last_offset:
+        return lane.done_offset
+    lane.asides = tuple(offset for offset in lane.asides if ledger.is_outstanding(offset))
+    head = lane.waiting[0].record if lane.waiting else None
+    unfinished = min((*lane.asides, *((head.offset,) if head is not None else ())), default=lane.last_offset + 1)
+    return max(lane.done_offset, min(lane.last_offset, unfinished - 1))
 
 
 def _said(details: Details | None) -> _Said | None:

@@ -32,7 +32,18 @@ class CircuitState(IntEnum):
 class Circuit:
     """Whether calls of one kind may go."""
 
-    __slots__ = ("_failing_since", "_in_flight", "_interval", "_last_success", "_probe_at", "_ramp", "_ramp_max", "advice", "served", "state")
+    __slots__ = (
+        "_failing_since",
+        "_in_flight",
+        "_interval",
+        "_last_success",
+        "_probe_at",
+        "_ramp",
+        "_ramp_max",
+        "advice",
+        "served",
+        "state",
+    )
 
     def __init__(self, *, concurrency_max: int) -> None:
         """Begin closed: the API is expected to serve."""

@@ -41,7 +41,7 @@ Happened: TypeAlias = Next | Opened | Accepted | Lost | LostTooOften | TryAgain 
 Respond: TypeAlias = Callable[[Lane, Happened], list[Command]]
 
 
-class ImpossibleTransition(AssertionError):
+class ImpossibleTransition(AssertionError):  # noqa: N818  # it names what was found
     """Something happened that cannot happen in this state: a bug of the relay. The process stops, the offset stays uncommitted."""
 
 
@@ -273,6 +273,7 @@ def _set_aside(lane: Lane, reason: Reason, status: int = 0, detail: str = "") ->
     attempts = lane.attempts
     head = lane.take_head()
     assert head.record is not None
+    lane.asides += (head.record.offset,)
     return SetAside(
         lane.assignment,
         head.record,

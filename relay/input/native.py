@@ -78,12 +78,7 @@ class NativeInput:
         """The event in a record and the player session that it belongs to. Raises `Unreadable`."""
         key = read_key(record.key)
         try:
-            value = record.value
-            if not value:
-                raise Unreadable(Reason.EMPTY_VALUE, "the record has no value; expected a JSON object")
-            if len(value) > self._record_bytes_max:
-                raise Unreadable(Reason.RECORD_TOO_LARGE, f"{len(value)} bytes; at most {self._record_bytes_max} are read")
-            raw = self._parse(value)
+            raw = self._parse(record.value)
             if key is None:
                 key = _key_in_value(raw.sessionKey)
             return key, _event(raw, record)
@@ -91,7 +86,11 @@ class NativeInput:
             unreadable.key = key
             raise
 
-    def _parse(self, value: bytes) -> _RawEvent:
+    def _parse(self, value: bytes | None) -> _RawEvent:
+        if not value:
+            raise Unreadable(Reason.EMPTY_VALUE, "the record has no value; expected a JSON object")
+        if len(value) > self._record_bytes_max:
+            raise Unreadable(Reason.RECORD_TOO_LARGE, f"{len(value)} bytes; at most {self._record_bytes_max} are read")
         try:
             return self._decode(value)
         except msgspec.ValidationError as error:
@@ -144,7 +143,8 @@ def _event(raw: _RawEvent, record: Record) -> PlayerEvent:
 def _start(raw: _RawDetails, event_type: EventType) -> Details:
     if event_type is EventType.SESSION_START:
         raise Unreadable(Reason.INVALID_EVENT, "$.start: a sessionStart carries its own params; expected no start beside them")
-    return Details(_checked("params", raw.params, "$.start.params"), _checked("customMetadata", raw.customMetadata, "$.start.customMetadata"))
+    params = _checked("params", raw.params, "$.start.params")
+    return Details(params, _checked("customMetadata", raw.customMetadata, "$.start.customMetadata"))
 
 
 def _checked(name: str, raw: msgspec.Raw, path: str = "") -> bytes:

@@ -14,6 +14,7 @@ from relay.observe import logs
 from relay.sandbox.demo import FAULTS, Demo, Moment, Outcome
 
 _BAR: Final = 28
+_FINDINGS_MAX: Final = 10
 _LINES_SECONDS: Final = 5.0  # between two lines where there is no terminal
 
 
@@ -69,7 +70,7 @@ class Screen:
     def show(self, moment: Moment) -> None:
         """Draw a moment."""
         if self._is_live:
-            lines = self._panel(moment)
+            lines = _panel(moment, self._seconds)
             sys.stderr.write((f"\x1b[{self._drawn}F" if self._drawn else "") + "".join(f"\x1b[2K{line}\n" for line in lines))
             sys.stderr.flush()
             self._drawn = len(lines)
@@ -85,41 +86,58 @@ class Screen:
         """Leave what is drawn."""
         self._drawn = 0
 
-    def _panel(self, moment: Moment) -> list[str]:
-        share = min(1.0, moment.seconds / self._seconds)
-        bar = "█" * int(share * _BAR) + "░" * (_BAR - int(share * _BAR))
-        faults = "  ".join(f"{name} {count}" for name, count in sorted(moment.faults.items())) or "none yet"
-        return [
-            f"\x1b[1mrelay demo\x1b[0m  {bar}  {moment.seconds:5.1f} s  {moment.phase}",
-            f"  events    {moment.produced:>7} produced   {moment.delivered:>7} delivered   {moment.set_aside:>4} set aside (poison)",
-            f"  sessions  {moment.sessions_open:>7} open       {moment.sessions_opened:>7} opened      {moment.restarts:>4} restarts of the relay",
-            f"  requests  {moment.requests_per_second:>7.0f} /s         {_ms(moment.p50_seconds):>7} p50    {_ms(moment.p99_seconds):>11} p99",
-            f"  \x1b[33mfaults\x1b[0m    {faults}",
-        ]
+
+def _panel(moment: Moment, seconds: float) -> list[str]:
+    share = min(1.0, moment.seconds / seconds)
+    bar = "█" * int(share * _BAR) + "░" * (_BAR - int(share * _BAR))
+    faults = "  ".join(f"{name} {count}" for name, count in sorted(moment.faults.items())) or "none yet"
+    rows = [
+        ("events", f"{moment.produced} produced", f"{moment.delivered} delivered", f"{moment.set_aside} set aside (poison)"),
+        ("sessions", f"{moment.sessions_open} open", f"{moment.sessions_opened} opened", f"{moment.restarts} restarts of the relay"),
+        (
+            "requests",
+            f"{moment.requests_per_second:.0f} /s",
+            f"{_ms(moment.p50_seconds)} p50",
+            f"{_ms(moment.p99_seconds)} p99",
+        ),
+    ]
+    return [
+        f"\x1b[1mrelay demo\x1b[0m  {bar}  {moment.seconds:5.1f} s  {moment.phase}",
+        *(f"  {name:9} {first:<18} {second:<18} {third}" for name, first, second, third in rows),
+        f"  \x1b[33mfaults\x1b[0m    {faults}",
+    ]
 
 
 def describe(outcome: Outcome) -> str:
     """The account in words."""
     total, account = outcome.account.total, outcome.account
-    faults = sum(account.faults.values())
-    lines = [
-        f"{outcome.events} events and {outcome.poison} poison records in {outcome.seconds:.0f} s, {faults} faults injected, "
-        f"relay restarted {outcome.restarts} time(s).",
-        f"  {_tick(not total.missing)} nothing lost          {total.received} events received by the API, {total.missing} missing",
-        f"  {_tick(not total.out_of_order and not outcome.order_violations)} order kept            {total.out_of_order} out of order",
-        f"  {_tick(total.repeats <= total.repeats_excused)} nothing repeated      "
-        f"{total.repeats} repeats, {total.repeats_excused} of them where the API's answer was lost",
-        f"  {_tick(not total.retold_wrong)} sessions resumed      {total.openings_resumed} lost sessions opened again, "
-        f"{total.told_again} things told again, {total.retold_wrong} told wrongly",
-        f"  {_tick(not total.openings_needless)} sessions survived     {total.openings_needless} opened without need",
-        f"  {_tick(outcome.set_aside == outcome.poison)} poison set aside      {outcome.set_aside} dead letters",
+    facts = [
+        (not total.missing, "nothing lost", f"{total.received} events received by the API, {total.missing} missing"),
+        (not total.out_of_order and not outcome.order_violations, "order kept", f"{total.out_of_order} out of order"),
+        (
+            total.repeats <= total.repeats_excused,
+            "nothing repeated",
+            f"{total.repeats} repeats, {total.repeats_excused} of them where the API's answer was lost",
+        ),
+        (
+            not total.retold_wrong,
+            "sessions resumed",
+            f"{total.openings_resumed} lost sessions opened again, {total.told_again} things told again, {total.retold_wrong} wrongly",
+        ),
+        (not total.openings_needless, "sessions survived", f"{total.openings_needless} opened without need"),
+        (outcome.set_aside == outcome.poison, "poison set aside", f"{outcome.set_aside} dead letters"),
     ]
-    lines += [f"    {finding}" for tally in account.sessions.values() for finding in tally.findings][:10]
-    return "\n".join([*lines, "good" if outcome.is_good else "NOT GOOD"])
-
-
-def _tick(is_good: bool) -> str:  # noqa: FBT001  # a mark for a fact
-    return "✓" if is_good else "✗"
+    head = f"{outcome.events} events and {outcome.poison} poison records in {outcome.seconds:.0f} s"
+    faults = f"{sum(account.faults.values())} faults injected, relay restarted {outcome.restarts} time(s)"
+    findings = [f"    {finding}" for tally in account.sessions.values() for finding in tally.findings]
+    return "\n".join(
+        [
+            f"{head}; {faults}.",
+            *(f"  {'✓' if is_good else '✗'} {name:18} {figures}" for is_good, name, figures in facts),
+            *findings[:_FINDINGS_MAX],
+            "good" if outcome.is_good else "NOT GOOD",
+        ]
+    )
 
 
 def _ms(seconds: float) -> str:

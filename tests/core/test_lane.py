@@ -47,6 +47,7 @@ def test_states_at_rest_and_in_flight_are_apart(lane: Lane, states: list[State])
         "SENDING",
         "COMPLETING",
         "CLOSING",
+        "CLOSING_COMPLETED",
         "TELLING",
         "REPLACING",
     }

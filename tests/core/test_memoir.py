@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import msgspec
 import pytest
 
 from relay.core.assignment import Assignment
 from relay.core.events import ApiSessionId, Details, EventType, PlayerEvent, SessionKey
-from relay.core.inputs import Lost, NextEvent, Opened
+from relay.core.inputs import Lost, NextEvent, Opened, Refused
 from relay.core.lane import Lane, State
 from relay.core.memoir import NoMemoir, read, restore, write
 from relay.core.session import advance
+
+if TYPE_CHECKING:
+    from conftest import Driver
 
 E = EventType
 START = Details(params=b'{"media.id" : "film", "n":1.50}', custom_metadata=b'{"plan":"gold"}')
@@ -53,6 +58,7 @@ def rewritten(lane: Lane) -> Lane:
         (State.LOST, State.LOST),
         (State.REOPENING, State.LOST),
         (State.COMPLETED, State.COMPLETED),
+        (State.CLOSING_COMPLETED, State.COMPLETED),
     ],
 )
 def test_a_session_stands_after_a_restart_where_it_stood(state: State, stands: State) -> None:
@@ -87,16 +93,49 @@ def test_a_session_that_was_never_open_has_no_memoir(state: State) -> None:
     assert write(lane) is None
 
 
-def test_a_memoir_says_that_everything_before_is_finished_only_when_it_is() -> None:
-    """While dead letters are on their way, the memoir promises no more than the one before."""
-    lane = full_lane(State.READY)
-    lane.assignment.asides_pending = 1
-    assert read(write(lane) or b"").done == -1
-    lane.assignment.asides_pending = 0
-    assert read(write(lane) or b"").done == 41
-    lane.last_offset, lane.assignment.asides_pending = 50, 2
-    memoir = read(write(lane) or b"")
-    assert (memoir.at, memoir.done) == (50, 41)
+def promised(driver: Driver, key: str = "a") -> tuple[int, int]:
+    """How far the session has got, and up to where its memoir says that all of it is finished."""
+    memoir = read(write(driver.lane(key)) or b"")
+    return memoir.at, memoir.done
+
+
+def test_a_memoir_promises_only_what_is_finished(driver: Driver) -> None:
+    """While a dead letter of the session is on its way, nothing from there on counts as finished; others' letters do not matter."""
+    driver.stores_aside = False
+    driver.open("a")
+    driver.arrive("a", E.PING, E.PING)
+    driver.answer(Refused(400))
+    driver.accept()
+    driver.open("b")
+    assert promised(driver, "a") == (2, 0)
+    assert promised(driver, "b") == (3, 3)
+    driver.store_aside(1)
+    assert promised(driver, "a") == (2, 2)
+    driver.arrive("a", E.PING)
+    assert promised(driver, "a") == (2, 2), "what is under way is not finished"
+    driver.accept()
+    assert promised(driver, "a") == (4, 4)
+
+
+def test_a_memoir_promises_no_more_until_the_log_was_read_again(driver: Driver) -> None:
+    """After a restart a letter that was not confirmed comes again; until then the new memoir says what the old one said."""
+    driver.stores_aside = False
+    driver.open("a")
+    driver.arrive("a", E.PING, E.PING)
+    driver.answer(Refused(400))
+    driver.accept()
+    memoir = read(write(driver.lane()) or b"")
+    driver.revoke()
+    again = driver.assign(from_offset=1)
+    driver.router.restore(again, SessionKey("a"), memoir, driver.now)
+    assert promised(driver) == (2, 0)
+    driver.arrive("a", E.PING)
+    driver.answer(Refused(400))
+    assert promised(driver) == (2, 0)
+    driver.store_aside(1)
+    driver.arrive("a", E.PING)
+    driver.accept()
+    assert promised(driver) == (2, 2)
 
 
 @pytest.mark.parametrize("rest", [0, 1])
@@ -172,6 +211,10 @@ def test_what_is_no_memoir_is_not_read(value: bytes) -> None:
         changed(chapter={"p": 5}),
         changed(playing="ping"),
         changed(playing="sessionEnd"),
+        changed(states={"mute": {"p": 7}}),
+        b'{"v":1,"at":5,"done":5,"standing":"lost","start":{"p":{"a":"\xff"}}}',
+        b'{"v":1,"at":5,"done":5,"standing":"lost","start":{"p":{"a":1e999}}}',
+        b'{"v":1,"at":5,"done":5,"standing":"lost","start":{"p": {"a":1}}}',
     ],
 )
 def test_what_is_read_can_be_lived_with(value: bytes) -> None:

@@ -159,6 +159,18 @@ def test_an_event_set_aside_is_finished_once_its_dead_letter_is_confirmed(driver
     assert driver.assignment.asides_pending == 0
 
 
+def test_a_session_of_which_all_is_set_aside_costs_no_more_with_each_event(driver: Driver) -> None:
+    """What Kafka has confirmed leaves nothing behind in its lane, however long it goes on."""
+    driver.arrive("a", *[E.PING] * 2_000)
+    driver.open("b")
+    driver.arrive("b", E.SESSION_END, *[E.PING] * 2_000)
+    driver.accept_all()
+    assert len(driver.aside) == 4_000
+    assert driver.assignment.ledger.outstanding_count == 0
+    assert len(driver.lane("a").asides) < 100
+    assert len(driver.lane("b").asides) < 100
+
+
 def test_a_record_that_was_finished_before_a_restart_is_skipped(driver: Driver) -> None:
     """What a receipt names reaches no lane, and needs nothing more."""
     assignment = driver.assign(1, ledger=Ledger(((0, 2),)))

@@ -58,6 +58,7 @@ HEAD_IN: dict[State, EventType] = {
     S.REPLACING: E.SESSION_START,
     S.COMPLETING: E.SESSION_COMPLETE,
     S.CLOSING: E.SESSION_END,
+    S.CLOSING_COMPLETED: E.SESSION_END,
 }
 
 
@@ -202,6 +203,12 @@ EXPECTED: dict[tuple[State, type[Happened]], tuple[State, Callable[[Lane, Player
     (S.CLOSING, TryAgain): (S.READY, nothing),
     (S.CLOSING, Refused): (S.READY, rejected),
     (S.CLOSING, GivenUp): (S.READY, given_up),
+    (S.CLOSING_COMPLETED, Accepted): (S.ENDED, ended),
+    (S.CLOSING_COMPLETED, Lost): (S.ENDED, ended),
+    (S.CLOSING_COMPLETED, LostTooOften): (S.ENDED, ended),
+    (S.CLOSING_COMPLETED, TryAgain): (S.COMPLETED, nothing),
+    (S.CLOSING_COMPLETED, Refused): (S.COMPLETED, rejected),
+    (S.CLOSING_COMPLETED, GivenUp): (S.COMPLETED, given_up),
     (S.LOST, NextStart): (S.OPENING, restarts),
     (S.LOST, NextEvent): (S.REOPENING, opens_again),
     (S.LOST, NextComplete): (S.REOPENING, opens_again),
@@ -225,7 +232,7 @@ EXPECTED: dict[tuple[State, type[Happened]], tuple[State, Callable[[Lane, Player
     (S.COMPLETED, NextStart): (S.OPENING, restarts),
     (S.COMPLETED, NextEvent): (S.COMPLETED, over),
     (S.COMPLETED, NextComplete): (S.COMPLETED, over),
-    (S.COMPLETED, NextEnd): (S.CLOSING, sends_head),
+    (S.COMPLETED, NextEnd): (S.CLOSING_COMPLETED, sends_head),
     (S.ENDED, NextStart): (S.OPENING, restarts),
     (S.ENDED, NextEvent): (S.ENDED, over),
     (S.ENDED, NextComplete): (S.ENDED, over),

@@ -1,0 +1,87 @@
+"""Tells the operators what becomes of sessions, events and the API: log lines and counts.
+
+In: what the core announces. Out: lines with constant names, and tallies. Per event at debug, per session at info, per rejection at warning.
+"""
+
+import logging
+from typing import Final
+
+from relay.core.commands import Announce, Change, SetAside
+from relay.core.pressure import CircuitState
+from relay.core.router import Router
+from relay.observe.logs import hashed
+from relay.observe.metrics import Tallies
+
+log = logging.getLogger("relay")
+
+_LEVELS: Final = {
+    Change.OPENED: logging.INFO,
+    Change.ENDED: logging.INFO,
+    Change.LOST: logging.WARNING,
+    Change.REFUSED: logging.WARNING,
+    Change.TELLING_REFUSED: logging.WARNING,
+    Change.GIVEN_UP: logging.WARNING,
+}
+_SENTENCES: Final = {change: f"session {change.replace('_', ' ')}" for change in Change} | {
+    Change.RETRIED: "call failed, to be tried again",
+    Change.TOLD: "told again what was open",
+    Change.TELLING_REFUSED: "the new session refused what was open",
+    Change.GIVEN_UP: "event given up",
+}
+
+
+class Reporter:
+    """Says what happened."""
+
+    def __init__(self, tallies: Tallies) -> None:
+        """Count into these tallies."""
+        self._tallies = tallies
+        self._circuits = {"open": CircuitState.CLOSED, "send": CircuitState.CLOSED}
+
+    def announce(self, announce: Announce) -> None:
+        """Something became of a session."""
+        change, detail = announce.change, announce.detail
+        self._tallies.change(change, detail)
+        level = _LEVELS.get(change, logging.DEBUG)
+        if log.isEnabledFor(level):
+            lane = announce.lane
+            log.log(
+                level,
+                _SENTENCES[change],
+                extra={
+                    "session": hashed(lane.key),
+                    "partition": lane.assignment.partition,
+                    "cause": detail,
+                    "status": announce.status,
+                },
+            )
+
+    def set_aside(self, aside: SetAside) -> None:
+        """An event goes to the dead letters."""
+        log.warning(
+            "event set aside",
+            extra={
+                "reason": aside.reason,
+                "status": aside.status,
+                "topic": aside.assignment.topic,
+                "partition": aside.assignment.partition,
+                "offset": aside.record.offset,
+                "session": hashed(aside.key) if aside.key is not None else "",
+            },
+        )
+
+    def watch(self, router: Router) -> None:
+        """Say when a circuit opens or closes."""
+        for operation, circuit in (("open", router.opening), ("send", router.sending)):
+            state = circuit.state
+            if state is self._circuits[operation]:
+                continue
+            self._circuits[operation] = state
+            if state is CircuitState.CLOSED:
+                log.warning("the API serves again", extra={"operation": operation})
+            elif state is CircuitState.PROBING:
+                log.error("the API fails: everything waits, one call is tried now and then", extra={"operation": operation})
+            else:
+                log.error(
+                    "the API refuses us: everything waits until this is mended", extra={"operation": operation, "advice": circuit.advice}
+                )

@@ -5,6 +5,7 @@ A lane is data; `session.py` moves it from state to state, `router.py` decides w
 
 from __future__ import annotations
 
+from collections import deque
 from enum import IntEnum
 from typing import TYPE_CHECKING
 
@@ -101,7 +102,7 @@ class Lane:
         self.last_offset = -1  # the highest of the events that left the head
 
         self.done_offset = -1  # a memoir says that all up to here is finished
-        self.asides: tuple[int, ...] = ()  # offsets that were set aside; some of their dead letters may not be confirmed
+        self.asides: deque[int] | None = None  # offsets whose dead letters may not be confirmed, ascending
         self.sent_offset = -1  # of the last head that was sent, to watch over the order
         self.is_changed = False  # the memoir no longer says what is open
         self.is_stale = False  # the memoir no longer says how far the playhead is: good enough, but for a farewell
@@ -136,6 +137,23 @@ class Lane:
         if head.record is not None:  # one that comes again after a restart, since its dead letter was not confirmed, does not lead back
             self.last_offset = max(self.last_offset, head.record.offset)
         return head
+
+    def note_aside(self, offset: int) -> None:
+        """The head was set aside; its dead letter is on its way."""
+        if self.first_aside_pending() is None:
+            self.asides = deque()
+        assert self.asides is not None
+        self.asides.append(offset)
+
+    def first_aside_pending(self) -> int | None:
+        """The lowest offset of the session whose dead letter is not confirmed."""
+        asides, ledger = self.asides, self.assignment.ledger
+        while asides and not ledger.is_outstanding(asides[0]):
+            asides.popleft()
+        if not asides:
+            self.asides = None
+            return None
+        return asides[0]
 
     def remember(self, event: PlayerEvent) -> None:
         """The API took an event of the player: keep what a new session would have to be told."""

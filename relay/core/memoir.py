@@ -69,6 +69,7 @@ class Memoir(msgspec.Struct, gc=False, omit_defaults=True):
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(Memoir).decode
+_decode_object = msgspec.json.Decoder(dict[str, object]).decode
 
 
 def write(lane: Lane) -> bytes | None:
@@ -138,7 +139,13 @@ def restore(lane: Lane, memoir: Memoir) -> None:
 
 
 def _holds_objects(said: _Said | None) -> bool:
-    return said is None or all(raw is msgspec.UNSET or bytes(raw)[:1] == b"{" for raw in (said.p, said.m))
+    try:
+        for raw in (said.p, said.m) if said is not None else ():
+            if raw is not msgspec.UNSET:
+                _decode_object(raw)
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
+        return False
+    return True
 
 
 def _done(lane: Lane) -> int:
@@ -146,10 +153,9 @@ def _done(lane: Lane) -> int:
     ledger = lane.assignment.ledger
     if ledger.end is None or ledger.end <= lane.last_offset:
         return lane.done_offset
-    lane.asides = tuple(offset for offset in lane.asides if ledger.is_outstanding(offset))
     head = lane.waiting[0].record if lane.waiting else None
-    unfinished = min((*lane.asides, *((head.offset,) if head is not None else ())), default=lane.last_offset + 1)
-    return max(lane.done_offset, min(lane.last_offset, unfinished - 1))
+    unfinished = [offset for offset in (lane.first_aside_pending(), head.offset if head else None) if offset is not None]
+    return max(lane.done_offset, min([lane.last_offset, *(offset - 1 for offset in unfinished)]))
 
 
 def _said(details: Details | None) -> _Said | None:

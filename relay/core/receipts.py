@@ -25,6 +25,7 @@ _CHECKSUM_BYTES: Final = 4
 _DEFLATE_FROM_BYTES: Final = 64  # below this it only grows
 _BITS: Final = 7
 _MORE: Final = 0x80
+_SHIFT_MAX: Final = 63
 
 Ranges = tuple[tuple[int, int], ...]
 """Finished offsets as [first, end), ascending and apart."""
@@ -125,6 +126,8 @@ def _varints(body: bytes) -> Iterator[int]:
         number |= (byte & (_MORE - 1)) << shift
         if byte & _MORE:
             shift += _BITS
+            if shift > _SHIFT_MAX:
+                raise NoReceipt("a run of that length is none")
         else:
             yield number
             number, shift = 0, 0

@@ -273,7 +273,7 @@ def _set_aside(lane: Lane, reason: Reason, status: int = 0, detail: str = "") ->
     attempts = lane.attempts
     head = lane.take_head()
     assert head.record is not None
-    lane.asides += (head.record.offset,)
+    lane.note_aside(head.record.offset)
     return SetAside(
         lane.assignment,
         head.record,

@@ -215,7 +215,7 @@ class Pump:
 
     def _stored(self, aside: SetAside) -> None:
         self._tallies.event("dead_lettered", aside.reason)
-        self.put(StoredAside(aside.assignment, aside.record.offset))
+        self.put(StoredAside(aside.assignment, aside.record.offset, aside.key))
 
     # --- the source -------------------------------------------------------------------------------------------------------------------
 

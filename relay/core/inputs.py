@@ -159,6 +159,7 @@ class StoredAside(msgspec.Struct, frozen=True, gc=False):
 
     assignment: Assignment
     offset: int
+    key: SessionKey | None = None
 
 
 Input: TypeAlias = Assigned | Leaving | Revoked | Arrived | Unreadable | Answered | Woke | StoredAside

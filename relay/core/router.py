@@ -241,6 +241,9 @@ class Router:
         assignment.asides_pending -= 1
         if assignment.stage is not Stage.GONE:
             assignment.ledger.finish(happened.offset)
+            lane = assignment.lanes.get(happened.key) if happened.key is not None else None
+            if lane is not None:
+                lane.first_aside_pending()  # and with it, those before are let go of
         return []
 
     def _assigned(self, happened: Assigned, _now: float) -> list[Command]:

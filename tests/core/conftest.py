@@ -67,6 +67,7 @@ class Driver:
         self._unasked: list[Call] = []
         self._answers: list[tuple[float, int, Call, Verdict]] = []
         self._asides_pending: Counter[Assignment] = Counter()
+        self._aside_keys: dict[tuple[Assignment, int], SessionKey | None] = {}
         self._offsets: Counter[tuple[str, int]] = Counter()
         self.assignment = self.assign()
 
@@ -156,7 +157,7 @@ class Driver:
         """Kafka confirms a dead letter."""
         assignment = assignment or self.assignment
         self._asides_pending[assignment] -= 1
-        self._carry_out(self.router.handle(StoredAside(assignment, offset), self.now))
+        self._carry_out(self.router.handle(StoredAside(assignment, offset, self._aside_keys.pop((assignment, offset), None)), self.now))
 
     def leave(self, assignment: Assignment | None = None) -> None:
         """A partition is about to be taken."""
@@ -279,6 +280,7 @@ class Driver:
                 case SetAside():
                     self.aside.append(command)
                     self._asides_pending[command.assignment] += 1
+                    self._aside_keys[command.assignment, command.record.offset] = command.key
                     if self.stores_aside:
                         self.store_aside(command.record.offset, command.assignment)
                 case Remember():

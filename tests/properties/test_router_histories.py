@@ -329,7 +329,7 @@ class RouterHistory(RuleBasedStateMachine):
         self.letters.remove(letter)
         if letter.assignment.stage is not Stage.GONE:
             self.finish(letter.assignment, letter.record.offset)
-        self.carry_out(self.router.handle(StoredAside(letter.assignment, letter.record.offset), self.now))
+        self.carry_out(self.router.handle(StoredAside(letter.assignment, letter.record.offset, letter.key), self.now))
 
     def finish(self, assignment: Assignment, offset: int) -> None:
         """An offset is finished, once."""

@@ -1,4 +1,7 @@
-"""`relay reference`: all settings or metrics as Markdown. The pages under docs/reference are its output, and a test compares them."""
+"""`relay reference`: all settings, all metrics or the life of a session as Markdown.
+
+The pages under docs/reference are its output, and a test compares them.
+"""
 
 import argparse
 import json
@@ -29,14 +32,23 @@ or an asset. The metrics of the process itself (`process_…`, `python_…`) are
 """
 
 
+_LIFE_HEAD: Final = """# The life of a session
+
+<!-- printed by `relay reference life`; `./dev docs` writes it anew -->
+
+The table in `relay/core/session.py`. What stands at the head of a lane when its turn comes is `Next…`; the others are what the answer of the
+API means. A pair that is not here cannot happen: the relay stops rather than guess.
+"""
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare what the command understands."""
-    parser.add_argument("subject", choices=["settings", "metrics"], help="what to print")
+    parser.add_argument("subject", choices=list(_PAGES), help="what to print")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Print it."""
-    print(settings_reference() if arguments.subject == "settings" else metrics_reference(), end="")
+    print(_PAGES[arguments.subject](), end="")
     return 0
 
 
@@ -69,6 +81,24 @@ def metrics_reference() -> str:
         labels = ", ".join(f"`{label}`" for label in metric.labels) or "-"
         lines.append(f"| `{metric.name}` | {metric.kind} | {labels} | {metric.help} | {metric.advice} |")
     return "\n".join(lines) + "\n"
+
+
+def life_reference() -> str:
+    """The page of the life of a session: the table of the state machine, drawn and written out."""
+    from relay.core.lane import IN_FLIGHT_FROM
+    from relay.core.session import TRANSITIONS
+
+    arrows: dict[tuple[str, str], list[str]] = {}
+    for (state, happened), (following, _) in TRANSITIONS.items():
+        arrows.setdefault((state.name, following.name), []).append(happened.__name__)
+    drawn = [f"    {state} --> {following}: {', '.join(names)}" for (state, following), names in arrows.items()]
+    rows = [
+        f"| `{state.name}` | {'in flight' if state >= IN_FLIGHT_FROM else 'at rest'} | `{happened.__name__}` | `{following.name}` |"
+        f" {_first_lower((respond.__doc__ or '').splitlines()[0])} |"
+        for (state, happened), (following, respond) in TRANSITIONS.items()
+    ]
+    head = ["| state | | what happened | next state | response |", "|---|---|---|---|---|"]
+    return "\n".join([_LIFE_HEAD, "```mermaid", "stateDiagram-v2", "    [*] --> ABSENT", *drawn, "```", "", *head, *rows]) + "\n"
 
 
 _TABLE_HEAD: Final = ["| name | default | allowed | meaning |", "|---|---|---|---|"]
@@ -122,3 +152,6 @@ def _bounds(field: Mapping[str, object]) -> str:
 
 def _first_lower(text: str) -> str:
     return text[:1].lower() + text[1:].rstrip(".")
+
+
+_PAGES: Final = {"settings": settings_reference, "metrics": metrics_reference, "life": life_reference}

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from relay.cli.reference import metrics_reference, settings_reference
+from relay.cli.reference import life_reference, metrics_reference, settings_reference
 from relay.observe.catalogue import CATALOGUE
 from relay.settings import environment_name, known_settings
 
@@ -14,7 +14,9 @@ ROOT = Path(__file__).parents[2]
 LOCKS = sorted(ROOT.glob("requirements*.txt"))
 
 
-@pytest.mark.parametrize(("subject", "printed"), [("settings", settings_reference()), ("metrics", metrics_reference())])
+@pytest.mark.parametrize(
+    ("subject", "printed"), [("settings", settings_reference()), ("metrics", metrics_reference()), ("life", life_reference())]
+)
 def test_a_reference_is_what_the_code_prints(subject: str, printed: str) -> None:
     """When it drifts: ./dev docs."""
     assert (ROOT / "docs" / "reference" / f"{subject}.md").read_text("utf-8") == printed

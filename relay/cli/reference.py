@@ -36,8 +36,8 @@ _LIFE_HEAD: Final = """# The life of a session
 
 <!-- printed by `relay reference life`; `./dev docs` writes it anew -->
 
-The table in `relay/core/session.py`. What stands at the head of a lane when its turn comes is `Next…`; the others are what the answer of the
-API means. A pair that is not here cannot happen: the relay stops rather than guess.
+The table in `relay/core/session.py`. What stands at the head of a lane when its turn comes is `Next…`; the others are what the answer of
+the API means. A pair that is not here cannot happen: the relay stops rather than guess.
 """
 
 

@@ -110,7 +110,7 @@ class Keeper:
             point = self._point(assignment)
             if point is None and not assignment.changed:
                 continue
-            ended = [lane for lane in assignment.changed if lane.state is State.ENDED]
+            ended = [lane for lane in assignment.changed if lane.state is State.ENDED and not lane.unconfirmed()]
             for lane in assignment.changed:
                 self._write_memoir(lane)
             assignment.changed.clear()
@@ -207,10 +207,8 @@ class Keeper:
             if point is not None:
                 departure.points.append(point)
             for lane in assignment.lanes.values():
-                if lane.state is State.ENDED and lane in assignment.changed:
-                    self._write_tombstone(lane)
-                elif lane.is_stale or lane in assignment.changed:
-                    self._write_memoir(lane)
+                if lane.is_stale or lane in assignment.changed:
+                    self._write_memoir(lane)  # no tombstone even for one that is over: the commit may fail, and then its end comes again
         self._fence(departure.assignments)
         for assignment in departure.assignments:
             self._memoirs.after_written(assignment.topic, assignment.partition, lambda: self._written(departure))

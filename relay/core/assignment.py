@@ -26,7 +26,7 @@ class Assignment:
     Lanes point to their assignment, so an answer that outlives a rebalance is recognised: its lane's assignment is gone.
     """
 
-    __slots__ = ("asides", "asides_pending", "changed", "generation", "in_flight", "lanes", "ledger", "partition", "stage", "topic")
+    __slots__ = ("asides_pending", "changed", "generation", "in_flight", "lanes", "ledger", "partition", "stage", "topic")
 
     def __init__(self, topic: str, partition: int, *, generation: int = 0, ledger: Ledger | None = None) -> None:
         """Begin an assignment. Generations count up within a process."""
@@ -37,7 +37,6 @@ class Assignment:
         self.lanes: dict[SessionKey, Lane] = {}
         self.changed: dict[Lane, None] = {}  # lanes whose memoirs no longer say what is true
         self.in_flight = 0  # calls under way
-        self.asides: dict[int, Lane] = {}  # by offset, whose event it is that waits for the confirmation of its dead letter
         self.asides_pending = 0  # dead letters that Kafka has not confirmed
         self.stage = Stage.OWNED
 

@@ -5,7 +5,6 @@ A lane is data; `session.py` moves it from state to state, `router.py` decides w
 
 from __future__ import annotations
 
-from collections import deque
 from enum import IntEnum
 from typing import TYPE_CHECKING
 
@@ -15,6 +14,7 @@ if TYPE_CHECKING:
     from relay.core.assignment import Assignment
     from relay.core.events import ApiSessionId, Details, PlayerEvent, SessionKey
     from relay.core.pressure import Circuit
+    from relay.core.reasons import Reason
 
 
 class State(IntEnum):
@@ -102,7 +102,7 @@ class Lane:
         self.last_offset = -1  # the highest of the events that left the head
 
         self.done_offset = -1  # a memoir says that all up to here is finished
-        self.asides: deque[int] | None = None  # offsets whose dead letters may not be confirmed, ascending
+        self.asides: dict[int, Reason] | None = None  # by offset, what was set aside and has no confirmed dead letter yet
         self.sent_offset = -1  # of the last head that was sent, to watch over the order
         self.is_changed = False  # the memoir no longer says what is open
         self.is_stale = False  # the memoir no longer says how far the playhead is: good enough, but for a farewell
@@ -138,22 +138,27 @@ class Lane:
             self.last_offset = max(self.last_offset, head.record.offset)
         return head
 
-    def note_aside(self, offset: int) -> None:
-        """The head was set aside; its dead letter is on its way."""
-        if self.first_aside_pending() is None:
-            self.asides = deque()
-        assert self.asides is not None
-        self.asides.append(offset)
+    def set_aside(self, offset: int, reason: Reason) -> None:
+        """An event goes to the dead letters. Until its letter is confirmed, a restart must neither forget it nor try it again."""
+        if self.asides is None:
+            self.asides = {}
+        self.asides[offset] = reason
 
-    def first_aside_pending(self) -> int | None:
-        """The lowest offset of the session whose dead letter is not confirmed."""
-        asides, ledger = self.asides, self.assignment.ledger
-        while asides and not ledger.is_outstanding(asides[0]):
-            asides.popleft()
-        if not asides:
-            self.asides = None
-            return None
-        return asides[0]
+    def stored_aside(self, offset: int) -> None:
+        """Its letter is confirmed."""
+        if self.asides is not None:
+            if offset in self.asides:
+                del self.asides[offset]
+            self.asides = self.asides or None
+
+    def unconfirmed(self) -> list[tuple[int, Reason]]:
+        """What waits for its dead letter, here or in an assignment before whose records have not come again yet; ascending."""
+        if self.asides is None:
+            return []
+        ledger = self.assignment.ledger
+        end = ledger.end
+        self.asides = {o: reason for o, reason in self.asides.items() if ledger.is_outstanding(o) or end is None or o >= end} or None
+        return sorted((self.asides or {}).items())
 
     def remember(self, event: PlayerEvent) -> None:
         """The API took an event of the player: keep what a new session would have to be told."""

@@ -17,8 +17,10 @@ import msgspec
 from relay.core.events import Details, EventType, as_session_id
 from relay.core.lane import Lane, State
 from relay.core.playback import PLAYBACK_STATES, Playback
+from relay.core.reasons import Reason
 
 VERSION: Final = 1
+ASIDES_MAX: Final = 100  # of those that wait for their dead letters; a memoir must stay small
 
 _STANDINGS: Final = {State.READY: "open", State.COMPLETED: "completed", State.LOST: "lost", State.REFUSED: "refused", State.ENDED: "ended"}
 _STATES: Final = {standing: state for state, standing in _STANDINGS.items()}
@@ -52,7 +54,7 @@ class Memoir(msgspec.Struct, gc=False, omit_defaults=True):
 
     v: int
     at: int  # place in the log: the offset of the last event that left the lane's head
-    done: int  # all of this session up to here is finished: delivered, or its dead letter confirmed
+    done: int  # all of this session up to here has left the head: delivered, or set aside
     standing: str
     id: str = ""
     route: str = ""
@@ -64,6 +66,7 @@ class Memoir(msgspec.Struct, gc=False, omit_defaults=True):
     playing: str = ""
     playhead: float = 0
     ts: int = 0
+    asides: list[tuple[int, Reason]] = []  # set aside, and their dead letters not confirmed
     untold: bool = False  # opened in place of a lost session, and not yet told everything
 
 
@@ -77,13 +80,15 @@ def write(lane: Lane) -> bytes | None:
     standing = _STANDINGS.get(_RESTING.get(lane.state, lane.state))
     if standing is None:
         return None
-    lane.done_offset = _done(lane)
+    asides = lane.unconfirmed()
+    lane.done_offset = _done(lane, asides[ASIDES_MAX:])
     memory = lane.playback or Playback()
     return _encode(
         Memoir(
             v=VERSION,
             at=lane.last_offset,
             done=lane.done_offset,
+            asides=asides[:ASIDES_MAX],
             standing=standing,
             id=lane.session_id or "",
             route=lane.route,
@@ -126,6 +131,7 @@ def restore(lane: Lane, memoir: Memoir) -> None:
     lane.had_session = True
     lane.last_offset = memoir.at
     lane.done_offset = memoir.done
+    lane.asides = {offset: reason for offset, reason in memoir.asides if offset <= memoir.done} or None
     lane.last_playhead = memoir.playhead
     lane.last_ts = memoir.ts
     if memoir.chapter or memoir.brk or memoir.ad or memoir.states or memoir.playing:
@@ -148,13 +154,13 @@ def _holds_objects(said: _Said | None) -> bool:
     return True
 
 
-def _done(lane: Lane) -> int:
-    """The offset up to which all of the session is finished, as far as this assignment has seen the log again."""
+def _done(lane: Lane, unlisted: list[tuple[int, Reason]]) -> int:
+    """The offset up to which all of the session has left the head, as far as this assignment has seen the log again."""
     ledger = lane.assignment.ledger
     if ledger.end is None or ledger.end <= lane.last_offset:
         return lane.done_offset
     head = lane.waiting[0].record if lane.waiting else None
-    unfinished = [offset for offset in (lane.first_aside_pending(), head.offset if head else None) if offset is not None]
+    unfinished = [offset for offset, _ in unlisted[:1]] + [head.offset for head in (head,) if head is not None]
     return max(lane.done_offset, min([lane.last_offset, *(offset - 1 for offset in unfinished)]))
 
 

@@ -184,7 +184,10 @@ class Router:
         idle = [
             lane
             for lane in assignment.lanes.values()
-            if lane.active_at <= (over_since if lane.state in _OVER else silent_since) and not lane.waiting and lane.state < IN_FLIGHT_FROM
+            if lane.active_at <= (over_since if lane.state in _OVER else silent_since)
+            and not lane.waiting
+            and lane.state < IN_FLIGHT_FROM
+            and not lane.unconfirmed()
         ]
         commands: list[Command] = []
         for lane in idle:
@@ -214,8 +217,7 @@ class Router:
             self.buffer.lane_count += 1
         lane.active_at = now
         if record.offset <= lane.done_offset:
-            assignment.ledger.finish(record.offset)
-            return [Skip(assignment, record.offset)]
+            return _arrived_again(lane, record)
         lane.waiting.append(event)
         buffer = self.buffer
         buffer.event_count += 1
@@ -243,7 +245,7 @@ class Router:
             assignment.ledger.finish(happened.offset)
             lane = assignment.lanes.get(happened.key) if happened.key is not None else None
             if lane is not None:
-                lane.first_aside_pending()  # and with it, those before are let go of
+                lane.stored_aside(happened.offset)
         return []
 
     def _assigned(self, happened: Assigned, _now: float) -> list[Command]:
@@ -472,6 +474,17 @@ class Router:
         buffer.byte_count -= _size(record)
         if len(lane.waiting) == self._limits.session_events_max - 1:
             buffer.crowded_lanes -= 1
+
+
+def _arrived_again(lane: Lane, record: Record) -> list[Command]:
+    """The memoir says that this one left the head. If its dead letter was not confirmed, it is set aside again, for the same reason."""
+    assignment = lane.assignment
+    reason = None if lane.asides is None else lane.asides.get(record.offset)
+    if reason is None:
+        assignment.ledger.finish(record.offset)
+        return [Skip(assignment, record.offset)]
+    assignment.asides_pending += 1
+    return [SetAside(assignment, record, reason, key=lane.key)]
 
 
 def _size(record: Record) -> int:

@@ -273,7 +273,8 @@ def _set_aside(lane: Lane, reason: Reason, status: int = 0, detail: str = "") ->
     attempts = lane.attempts
     head = lane.take_head()
     assert head.record is not None
-    lane.note_aside(head.record.offset)
+    lane.set_aside(head.record.offset, reason)
+    lane.is_changed = True
     return SetAside(
         lane.assignment,
         head.record,

@@ -11,7 +11,8 @@ from relay.core.assignment import Assignment
 from relay.core.events import ApiSessionId, Details, EventType, PlayerEvent, SessionKey
 from relay.core.inputs import Lost, NextEvent, Opened, Refused
 from relay.core.lane import Lane, State
-from relay.core.memoir import NoMemoir, read, restore, write
+from relay.core.memoir import ASIDES_MAX, NoMemoir, read, restore, write
+from relay.core.reasons import Reason
 from relay.core.session import advance
 
 if TYPE_CHECKING:
@@ -93,32 +94,32 @@ def test_a_session_that_was_never_open_has_no_memoir(state: State) -> None:
     assert write(lane) is None
 
 
-def promised(driver: Driver, key: str = "a") -> tuple[int, int]:
-    """How far the session has got, and up to where its memoir says that all of it is finished."""
+def promised(driver: Driver, key: str = "a") -> tuple[int, int, list[tuple[int, Reason]]]:
+    """How far the session has got; up to where all of it has left the head, by its memoir; and what of that waits for its dead letter."""
     memoir = read(write(driver.lane(key)) or b"")
-    return memoir.at, memoir.done
+    return memoir.at, memoir.done, memoir.asides
 
 
-def test_a_memoir_promises_only_what_is_finished(driver: Driver) -> None:
-    """While a dead letter of the session is on its way, nothing from there on counts as finished; others' letters do not matter."""
+def test_a_memoir_names_what_waits_for_its_dead_letter(driver: Driver) -> None:
+    """The rest up to there needs nothing more after a restart; others' letters do not matter."""
     driver.stores_aside = False
     driver.open("a")
     driver.arrive("a", E.PING, E.PING)
     driver.answer(Refused(400))
     driver.accept()
     driver.open("b")
-    assert promised(driver, "a") == (2, 0)
-    assert promised(driver, "b") == (3, 3)
+    assert promised(driver, "a") == (2, 2, [(1, Reason.REJECTED)])
+    assert promised(driver, "b") == (3, 3, [])
     driver.store_aside(1)
-    assert promised(driver, "a") == (2, 2)
+    assert promised(driver, "a") == (2, 2, [])
     driver.arrive("a", E.PING)
-    assert promised(driver, "a") == (2, 2), "what is under way is not finished"
+    assert promised(driver, "a") == (2, 2, []), "what is under way is not done with"
     driver.accept()
-    assert promised(driver, "a") == (4, 4)
+    assert promised(driver, "a") == (4, 4, [])
 
 
-def test_a_memoir_promises_no_more_until_the_log_was_read_again(driver: Driver) -> None:
-    """After a restart a letter that was not confirmed comes again; until then the new memoir says what the old one said."""
+def test_what_waited_for_its_dead_letter_is_set_aside_again_after_a_restart(driver: Driver) -> None:
+    """For the reason that it had: to try it again would send it after its successors."""
     driver.stores_aside = False
     driver.open("a")
     driver.arrive("a", E.PING, E.PING)
@@ -128,14 +129,24 @@ def test_a_memoir_promises_no_more_until_the_log_was_read_again(driver: Driver) 
     driver.revoke()
     again = driver.assign(from_offset=1)
     driver.router.restore(again, SessionKey("a"), memoir, driver.now)
-    assert promised(driver) == (2, 0)
-    driver.arrive("a", E.PING)
-    driver.answer(Refused(400))
-    assert promised(driver) == (2, 0)
+    assert promised(driver) == (2, 2, [(1, Reason.REJECTED)])
+    driver.arrive("a", E.PING, E.PING, E.PING)
+    assert [(aside.record.offset, aside.reason) for aside in driver.aside[-1:]] == [(1, Reason.REJECTED)]
+    assert promised(driver) == (2, 2, [(1, Reason.REJECTED)])
     driver.store_aside(1)
-    driver.arrive("a", E.PING)
     driver.accept()
-    assert promised(driver) == (2, 2)
+    assert promised(driver) == (3, 3, [])
+
+
+def test_a_memoir_stays_small_however_many_dead_letters_are_due(driver: Driver) -> None:
+    """What it cannot name is not yet done with, by its word: those would be tried again."""
+    driver.stores_aside = False
+    driver.open("a")
+    driver.arrive("a", *[E.PING] * (ASIDES_MAX + 50))
+    for _ in range(ASIDES_MAX + 50):
+        driver.answer(Refused(400))
+    at, done, asides = promised(driver)
+    assert (at, done, len(asides)) == (ASIDES_MAX + 50, ASIDES_MAX, ASIDES_MAX)
 
 
 @pytest.mark.parametrize("rest", [0, 1])

@@ -19,6 +19,7 @@ from relay.api.calls import Calls
 from relay.api.client import ApiClient
 from relay.api.collection import MediaCollection
 from relay.api.dialect import Dialect
+from relay.api.edge import MediaEdge
 from relay.api.transport import Transport, stock_transport, tls_context
 from relay.core.backoff import Backoff
 from relay.core.pressure import CircuitState, Limits
@@ -86,7 +87,8 @@ class App:
         self.settings = settings
         self.tallies = Tallies()
         self.metrics = Metrics(self.tallies, version=relay.__version__)
-        self.router = _router(settings, _dialect(settings))
+        self._dialect = _dialect(settings)
+        self.router = _router(settings, self._dialect)
         self._can_administer = can_administer
         self._stop_asked = asyncio.Event()
         self._failure: BaseException | None = None
@@ -132,7 +134,7 @@ class App:
 
         transport = _transport(settings)
         parts.push_async_callback(transport.aclose)
-        calls = Calls(_client(settings, transport), observe=self.tallies.request)
+        calls = Calls(_client(settings, self._dialect, transport), observe=self.tallies.request)
         parts.push_async_callback(calls.stop)
         self.memoirs = memoirs = _memoirs(settings, kafka, loop)
         parts.callback(memoirs.close)
@@ -269,7 +271,21 @@ def watch(metrics: Metrics, app: App) -> None:
 
 
 def _dialect(settings: Settings) -> Dialect:
-    return MediaCollection(urlsplit(settings.api.url).path)
+    api, base_path = settings.api, urlsplit(settings.api.url).path
+    if api.dialect == "media-collection":
+        return MediaCollection(base_path)
+    assert api.datastream_id is not None  # the settings see to it
+    return MediaEdge(
+        api.datastream_id,
+        base_path,
+        follows_location_hints=api.location_hints == "follow",
+        retries_500=api.edge_status_500 == "retry",
+        warned=_opened_with_a_warning,
+    )
+
+
+def _opened_with_a_warning(cause: str) -> None:
+    log.info("a session was opened with a warning", extra={"cause": cause})
 
 
 def _router(settings: Settings, dialect: Dialect) -> Router:
@@ -307,10 +323,10 @@ def _transport(settings: Settings) -> httpx.AsyncBaseTransport:
     )
 
 
-def _client(settings: Settings, transport: httpx.AsyncBaseTransport) -> ApiClient:
+def _client(settings: Settings, dialect: Dialect, transport: httpx.AsyncBaseTransport) -> ApiClient:
     return ApiClient(
         transport,
-        _dialect(settings),
+        dialect,
         url=settings.api.url,
         headers={name: value.get_secret_value() for name, value in settings.api.headers.items()},
         timeout_seconds=settings.api.timeout_seconds,

@@ -135,22 +135,29 @@ _DECIDED_ELSEWHERE: Final = {
 }
 
 
-def _known_dialect(dialect: object) -> object:
-    if dialect == "media-edge":
-        raise ValueError("the dialect media-edge is not built into this version; use media-collection")
-    return dialect
-
-
 class ApiSettings(Group):
     """Where player events go."""
 
-    dialect: Annotated[Literal["media-collection"], BeforeValidator(_known_dialect)] = Field(
-        default="media-collection", description="The API that is spoken: `media-collection`."
+    dialect: Literal["media-collection", "media-edge"] = Field(
+        default="media-collection", description="The API that is spoken: the classic Media Collection API, or the Media Edge API."
     )
     url: Annotated[str, AfterValidator(_plain_url)] = Field(
-        description="Base URL without the API path, such as `https://example.hb-api.omtrdc.net`. `SSL_CERT_FILE` is honoured."
+        description="Base URL without the API path, such as `https://example.hb-api.omtrdc.net` or `https://edge.adobedc.net`."
+        " `SSL_CERT_FILE` is honoured."
     )
-    datastream_id: str | None = Field(default=None, min_length=1, max_length=200, description="The datastream; only for `media-edge`.")
+    datastream_id: Annotated[str, StringConstraints(pattern=r"^[\x21-\x7e]{1,200}$")] | None = Field(
+        default=None, description="The datastream that events are for; required by `media-edge`, of no use otherwise."
+    )
+    location_hints: Literal["follow", "ignore"] = Field(
+        default="follow",
+        description="Whether the events of a session go where the answer to its opening points: `/ee/{hint}/va/v1`. Only for `media-edge`;"
+        " `ignore` it where what stands before the API knows one path only.",
+    )
+    edge_status_500: Literal["retry", "set_aside"] = Field(
+        default="retry",
+        description="What to do with an event that `media-edge` answers with 500: try again within `RELAY_RETRY__ATTEMPTS_MAX`, or set it"
+        " aside at once, since Adobe advises against another try. An opening is always tried again.",
+    )
     timeout_seconds: float = Field(default=10, ge=0.1, le=300, description="How long one request may take.")
     concurrency_max: int = Field(default=512, ge=1, le=10_000, description="Requests that may be under way at once.")
     ca_file: ExistingFile | None = Field(default=None, description="Certificates (PEM) to trust instead of the system's.")
@@ -191,6 +198,14 @@ class ApiSettings(Group):
     def _check_pair(self) -> Self:
         if self.client_key_file and not self.client_cert_file:
             raise ValueError("RELAY_API__CLIENT_KEY_FILE is set without RELAY_API__CLIENT_CERT_FILE; set both or neither")
+        return self
+
+    @model_validator(mode="after")
+    def _check_datastream(self) -> Self:
+        if self.dialect == "media-edge" and not self.datastream_id:
+            raise ValueError(
+                "RELAY_API__DATASTREAM_ID is not set, and RELAY_API__DIALECT=media-edge requires it; set it to the datastream's id"
+            )
         return self
 
 

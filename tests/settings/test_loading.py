@@ -148,7 +148,10 @@ def test_what_kubernetes_says_about_services_is_no_setting(name: str, value: str
 @pytest.mark.parametrize(
     ("name", "value", "expected"),
     [
-        ("RELAY_API__DIALECT", "media-edge", "not built into this version"),
+        ("RELAY_API__DIALECT", "media-edges", "'media-collection' or 'media-edge'"),
+        ("RELAY_API__DATASTREAM_ID", "two words", "pattern"),
+        ("RELAY_API__LOCATION_HINTS", "obey", "'follow' or 'ignore'"),
+        ("RELAY_API__EDGE_STATUS_500", "again", "'retry' or 'set_aside'"),
         ("RELAY_API__URL", "ftp://h", "expected http:// or https://"),
         ("RELAY_API__URL", "https://h/va/v1", "without path"),
         ("RELAY_API__CA_FILE", "/nowhere/ca.pem", "no such file"),
@@ -183,6 +186,15 @@ def test_a_key_without_its_certificate_is_refused(tmp_path: Path) -> None:
     key.touch()
     (line,) = problems(with_required(RELAY_API__CLIENT_KEY_FILE=str(key)))
     assert "RELAY_API__CLIENT_CERT_FILE" in line
+
+
+def test_the_edge_asks_for_a_datastream() -> None:
+    """Media Edge requests name a datastream; the classic dialect has no use for one."""
+    (line,) = problems(with_required(RELAY_API__DIALECT="media-edge"))
+    assert line.startswith("RELAY_API__DATASTREAM_ID is not set")
+    assert "RELAY_API__DIALECT" in line
+    settings = load(None, with_required(RELAY_API__DIALECT="media-edge", RELAY_API__DATASTREAM_ID="0a1b2c:dev"))
+    assert (settings.api.location_hints, settings.api.edge_status_500) == ("follow", "retry")
 
 
 def test_files_in_the_secrets_directory_that_are_no_settings(tmp_path: Path) -> None:

@@ -245,7 +245,14 @@ class Pump:
         for position in assigned.partitions:
             self._generation += 1
             ledger = Ledger(finished_before(position))
-            assignment = Assignment(position.topic, position.partition, generation=self._generation, ledger=ledger)
+            assignment = Assignment(
+                position.topic,
+                position.partition,
+                generation=self._generation,
+                ledger=ledger,
+                starts_at=-1 if position.offset is None else position.offset,
+                is_new_log=position.is_new_log,
+            )
             self.router.handle(Assigned(assignment), self._clock())
             self._restore(assignment)
 

@@ -26,14 +26,37 @@ class Assignment:
     Lanes point to their assignment, so an answer that outlives a rebalance is recognised: its lane's assignment is gone.
     """
 
-    __slots__ = ("asides_pending", "changed", "generation", "in_flight", "lanes", "ledger", "partition", "stage", "topic")
+    __slots__ = (
+        "asides_pending",
+        "changed",
+        "generation",
+        "in_flight",
+        "is_new_log",
+        "lanes",
+        "ledger",
+        "partition",
+        "stage",
+        "starts_at",
+        "topic",
+    )
 
-    def __init__(self, topic: str, partition: int, *, generation: int = 0, ledger: Ledger | None = None) -> None:
-        """Begin an assignment. Generations count up within a process."""
+    def __init__(  # noqa: PLR0913  # facts, each by its name
+        self,
+        topic: str,
+        partition: int,
+        *,
+        generation: int = 0,
+        ledger: Ledger | None = None,
+        starts_at: int = -1,
+        is_new_log: bool = False,
+    ) -> None:
+        """Begin an assignment at a committed offset. Generations count up within a process."""
         self.topic = topic
         self.partition = partition
         self.generation = generation
         self.ledger = ledger or Ledger()
+        self.starts_at = starts_at
+        self.is_new_log = is_new_log  # the topic began anew: places that memoirs name are not places in this log
         self.lanes: dict[SessionKey, Lane] = {}
         self.changed: dict[Lane, None] = {}  # lanes whose memoirs no longer say what is true
         self.in_flight = 0  # calls under way

@@ -54,6 +54,10 @@ class Ledger:
         if offset >= self._finished_below:
             self._finished_below = offset + 1
 
+    def begin_anew(self) -> None:
+        """The log is another one than that of the receipts: they say nothing about it."""
+        self._finished_before = []
+
     @property
     def finished_below(self) -> int:
         """The offset after the highest that is finished; between the safe offset and this one, finished and outstanding ones mix."""

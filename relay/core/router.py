@@ -162,6 +162,8 @@ class Router:
             return
         was_open = lane.session_id is not None
         restore_lane(lane, memoir)
+        if assignment.is_new_log:
+            lane.last_offset = lane.done_offset = -1
         lane.active_at = now
         self.sessions_open += (lane.session_id is not None) - was_open
 
@@ -208,6 +210,8 @@ class Router:
         assert record is not None
         if assignment.stage is not Stage.OWNED:
             return []  # it will be read by the next owner
+        if record.offset < assignment.starts_at:
+            self._begin_anew(assignment)
         taken = assignment.ledger.take(record.offset, record.appended_at)
         if taken is not Taken.NEW:
             return _not_new(taken, assignment, record.offset)
@@ -232,11 +236,22 @@ class Router:
         assignment, record = happened.assignment, happened.record
         if assignment.stage is not Stage.OWNED:
             return []
+        if record.offset < assignment.starts_at:
+            self._begin_anew(assignment)
         taken = assignment.ledger.take(record.offset, record.appended_at)
         if taken is not Taken.NEW:
             return _not_new(taken, assignment, record.offset)
         assignment.asides_pending += 1
         return [SetAside(assignment, record, happened.reason, happened.detail, key=happened.key)]
+
+    @staticmethod
+    def _begin_anew(assignment: Assignment) -> None:
+        """A record before the committed offset: the topic was created again, and what was known of places is void."""
+        assignment.starts_at = -1
+        assignment.is_new_log = True
+        assignment.ledger.begin_anew()
+        for lane in assignment.lanes.values():
+            lane.last_offset = lane.done_offset = -1
 
     def _stored_aside(self, happened: StoredAside, _now: float) -> list[Command]:
         assignment = happened.assignment

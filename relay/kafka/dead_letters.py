@@ -17,6 +17,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import partial
 from typing import Final, TypeAlias
 
@@ -84,7 +85,7 @@ class DeadLetters:
         self._ready: deque[_Lane] = deque()  # lanes whose first letter may leave
         self._failed: dict[_Lane, str] = {}  # lanes whose first letter was refused when it was alone, and how
         self._confirmed: list[Callable[[], None]] = []
-        self._in_flight = 0
+        self._flying: set[_Lane] = set()  # lanes whose first letter the producer has
         self._in_flight_max = IN_FLIGHT_MAX  # 1 after a failure
         self._alone: _Lane | None = None  # the one that left when only one might
         self._keyless_count = 0
@@ -149,11 +150,14 @@ class DeadLetters:
         self._turn_is_due = False
         if self._is_closed:
             return
-        self._producer.poll(0)  # calls _delivered
+        try:
+            self._producer.poll(0)  # calls _delivered
+        except KafkaException as exception:  # a fatal error: it will report no letter any more
+            log.warning("the producer of dead letters is renewed", extra={"cause": error_in(exception).str()})
+            self._must_renew = True
         if self._must_renew:
             self._must_renew = False
-            self._drop_producer()
-            self._producer = self._new_producer()
+            self._renew_producer()
         self._send()
         confirmed, self._confirmed = self._confirmed, []
         if self.is_failing:
@@ -165,10 +169,10 @@ class DeadLetters:
             stored()
 
     def _send(self) -> None:
-        while self._ready and self._in_flight < self._in_flight_max:
+        while self._ready and len(self._flying) < self._in_flight_max:
             lane = self._ready[0]
             if lane in self._failed:
-                if self._in_flight:
+                if self._flying:
                     return  # it leaves when those before it have arrived, and the others wait for it
                 self._in_flight_max = 1
             try:
@@ -180,7 +184,7 @@ class DeadLetters:
                 self._blame(lane, error_in(exception))
                 continue
             self._ready.popleft()
-            self._in_flight += 1
+            self._flying.add(lane)
             self._alone = lane if self._in_flight_max == 1 else None
 
     def _produce(self, lane: _Lane) -> None:
@@ -189,7 +193,7 @@ class DeadLetters:
         self._producer.produce(self._topic, value=written.value, key=written.key, headers=written.headers, on_delivery=delivered)
 
     def _delivered(self, lane: _Lane, error: KafkaError | None, _message: Message) -> None:
-        self._in_flight -= 1
+        self._flying.discard(lane)
         if error is None:
             self._in_flight_max = min(2 * self._in_flight_max, IN_FLIGHT_MAX)
             self._store(lane)
@@ -240,7 +244,17 @@ class DeadLetters:
         except KafkaException as exception:
             raise not_configured(exception) from exception
 
+    def _renew_producer(self) -> None:
+        """Begin again with a new one. A letter that the old one stored without a word is stored twice; none is lost."""
+        self._drop_producer()
+        self._producer = self._new_producer()
+        self._ready.extend(self._flying)
+        self._flying.clear()
+        self._alone = None
+
     def _drop_producer(self) -> None:
-        self._producer.purge()  # else it would wait for what it still holds
-        self._producer.poll(0)
-        self._producer.close()
+        with suppress(KafkaException):  # a fatal error is told again at each call
+            self._producer.purge()  # else it would wait for what it still holds
+            self._producer.poll(0)
+        with suppress(KafkaException):
+            self._producer.close()

@@ -214,7 +214,7 @@ class Member:
             self._lose([place])
             consumer.pause([TopicPartition(topic, partition)])
             consumer.seek(TopicPartition(topic, partition, first))
-            self._tell(PartitionsAssigned([CommittedPosition(topic, partition)]), self._holdings.add([place]))
+            self._tell(PartitionsAssigned([CommittedPosition(topic, partition, is_new_log=True)]), self._holdings.add([place]))
             return False
         self._next[place] = records[-1].offset + 1
         return True

@@ -19,6 +19,7 @@ class CommittedPosition(msgspec.Struct, frozen=True):
     partition: int
     offset: int | None = None  # None when nothing was committed, or Kafka did not tell in time
     metadata: str = ""
+    is_new_log: bool = False  # the topic began anew under us: offsets that were known say nothing about it
 
 
 class CommitPoint(msgspec.Struct, frozen=True):
@@ -28,6 +29,7 @@ class CommitPoint(msgspec.Struct, frozen=True):
     partition: int
     offset: int
     metadata: str = ""
+    is_new_log: bool = False  # the topic began anew under us: offsets that were known say nothing about it
 
 
 class PartitionsAssigned(msgspec.Struct, frozen=True):

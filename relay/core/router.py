@@ -469,6 +469,9 @@ class Router:
             if lane.session_id is not None:
                 lane.is_changed = False
                 commands.append(Remember(lane))
+            elif lane.state is State.ENDED:
+                # At once, like the opening: what is repeated after a crash would find the session closed, and open another in place of it.
+                commands.append(Remember(lane))
         if lane.is_changed:
             lane.is_changed = False
             lane.assignment.changed[lane] = None

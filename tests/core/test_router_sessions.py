@@ -57,6 +57,18 @@ def test_events_go_to_the_session_that_was_opened_for_them(driver: Driver) -> No
     assert driver.calls[-1] == SendEvent(driver.lane(), ApiSessionId("the-id"), ping)
 
 
+def test_opening_and_end_are_remembered_at_once(driver: Driver) -> None:
+    """After a crash in between, what comes again must find no second session opened, and none in place of the one that was ended."""
+    driver.arrive("a", E.SESSION_START, E.PLAY, E.SESSION_END)
+    driver.accept()
+    assert driver.remembered == [driver.lane()]
+    driver.accept()
+    assert driver.remembered == [driver.lane()]
+    driver.accept()
+    assert driver.remembered == [driver.lane(), driver.lane()]
+    assert driver.lane() in driver.assignment.changed, "the tombstone still comes with a commit"
+
+
 def test_sessions_go_side_by_side(driver: Driver) -> None:
     """A session that waits for its id holds nobody else up."""
     driver.arrive("slow", E.SESSION_START, E.PING)

@@ -29,6 +29,8 @@ from relay.errors import RelayError
 from relay.input.native import NativeInput
 from relay.kafka.dead_letters import DeadLetters
 from relay.kafka.source import Source
+from relay.kafka.state_carry_over import Partitioner
+from relay.kafka.state_carry_over import carry_over as carry_sessions_over
 from relay.kafka.state_topic import MemoryState, StateTopic, state_topic_of
 from relay.kafka.state_topic_check import ensure_state_topic
 from relay.kafka.topics import dead_letter_topic, ensure_topics
@@ -136,7 +138,7 @@ class App:
         parts.push_async_callback(transport.aclose)
         calls = Calls(_client(settings, self._dialect, transport), observe=self.tallies.request)
         parts.push_async_callback(calls.stop)
-        self.memoirs = memoirs = _memoirs(settings, kafka, loop)
+        self.memoirs = memoirs = _memoirs(settings, kafka, self.tallies, loop)
         parts.callback(memoirs.close)
         self.letters = letters = DeadLetters(topic=settings.kafka.dead_letter_topic_name, version=relay.__version__, loop=loop, **kafka)
         parts.callback(letters.close)
@@ -261,6 +263,7 @@ def watch(metrics: Metrics, app: App) -> None:
         "circuit_state": lambda: {("open",): router.opening.state, ("send",): router.sending.state},
         "assigned_partitions": lambda: len(router.assignments),
         "consumer_lag_messages": lambda: {(topic, str(partition)): lag for (topic, partition), lag in source.lag().items()},
+        "restoring_partitions": lambda: app.memoirs.restoring_count if app.memoirs is not None else 0,
         "oldest_undelivered_seconds": oldest_undelivered_seconds,
         "dlq_pending": lambda: letters.pending_count,
         "ready": lambda: app.is_ready()[0],
@@ -280,6 +283,7 @@ def _dialect(settings: Settings) -> Dialect:
         base_path,
         follows_location_hints=api.location_hints == "follow",
         retries_500=api.edge_status_500 == "retry",
+        dropped_params=frozenset(api.edge_dropped_params or ()),
         warned=_opened_with_a_warning,
     )
 
@@ -365,7 +369,31 @@ def _state_topic_names(settings: Settings) -> Callable[[str], str]:
     return state_topic_of(settings.kafka.state_topic_name, 2 if is_several else 1)
 
 
-def _memoirs(settings: Settings, kafka: Outside, loop: asyncio.AbstractEventLoop) -> StateTopic | MemoryState:
+def _memoirs(settings: Settings, kafka: Outside, tallies: Tallies, loop: asyncio.AbstractEventLoop) -> StateTopic | MemoryState:
     if settings.session.state == "memory":
         return MemoryState(loop=loop)
-    return StateTopic(name_of=_state_topic_names(settings), group_id=settings.kafka.group_id, loop=loop, **kafka)
+    return StateTopic(
+        name_of=_state_topic_names(settings), group_id=settings.kafka.group_id, loop=loop, skipped=tallies.memoir_skipped, **kafka
+    )
+
+
+async def carry_over(settings: Settings, *, topic: str, new: str, partitioner: Partitioner, is_for_real: bool) -> dict[str, object]:
+    """Copy the state topic of a source topic that got more partitions into a new one; for the command line."""
+    kafka: Outside = {"bootstrap_servers": settings.kafka.bootstrap_servers, "client": settings.kafka.client}
+    former = _state_topic_names(settings)(topic)
+    found = await ensure_topics(topics=[topic, former], own=[], may_create=False, **kafka)
+    outcome: dict[str, object] = {"from": former, "partitions": found[former], "to": new, "new_partitions": found[topic]}
+    if not is_for_real:
+        return outcome
+    group = settings.kafka.group_id
+    await ensure_state_topic(name=new, group_id=group, source_topic=topic, partitions=found[topic], may_create=True, **kafka)
+    sessions = await carry_sessions_over(
+        group_id=group,
+        former=former,
+        former_partitions=found[former],
+        new=new,
+        new_partitions=found[topic],
+        partitioner=partitioner,
+        **kafka,
+    )
+    return outcome | {"sessions": sessions}

@@ -26,8 +26,9 @@ COMMANDS: Final = {
     "simulate": "simulated players that produce to a topic",
     "validate": "check settings, and raw events in a file, without connecting to anything",
     "health": "ask a running relay whether it is well",
+    "state": "take the sessions along when the source topic got more partitions",
     "settings": "the effective settings with the source of each, secrets masked",
-    "reference": "the reference of all settings or metrics, as Markdown",
+    "reference": "the reference of all settings, all metrics or the life of a session, as Markdown",
     "version": "the version of the relay and of what it stands on",
 }
 

@@ -101,6 +101,11 @@ class StateTopic:
         """The partitions of state topics that are being read, and how many records of each were."""
         return {place: reading.record_count for place, reading in self._reader.readings.items()}
 
+    @property
+    def restoring_count(self) -> int:
+        """How many partitions are being read."""
+        return len(self._reader.readings)
+
     def write(self, topic: str, partition: int, key: SessionKey, memoir: bytes | None) -> None:
         """Write a memoir, or a tombstone. Returns at once."""
         outbox = self._outboxes.get((topic, partition))
@@ -163,6 +168,7 @@ class MemoryState:
 
     is_failing: Final = False
     failure: Final = ""
+    restoring_count: Final = 0
 
     def __init__(self, *, loop: _Soon) -> None:
         """Take the loop on which to answer."""

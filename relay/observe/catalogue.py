@@ -102,6 +102,17 @@ CATALOGUE: Final[tuple[Metric, ...]] = (
         "Player sessions taken over from the state topic when a partition was assigned.",
         advice="Rises with each rebalance or restart. If it does not: RELAY_SESSION__STATE is memory, or the state topic is empty.",
     ),
+    _counter(
+        "memoirs_skipped_total",
+        "Memoirs in the state topic that were not understood: damaged, of a version that is not known here, or of another group.",
+        "cause",
+        advice="Not 0: a newer relay or somebody else writes into the state topic; those sessions count as unknown.",
+    ),
+    _gauge(
+        "restoring_partitions",
+        "Partitions whose sessions are being read from the state topic; nothing of them is delivered meanwhile.",
+        advice="Above 0 for more than seconds: the state topic is large, or its brokers do not answer.",
+    ),
     _histogram(
         "restore_duration_seconds",
         "How long it took to read the sessions of a partition that was assigned.",

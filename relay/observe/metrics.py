@@ -137,6 +137,10 @@ class Tallies:
         """A commit has ended."""
         self._of("commits_total").add("success" if is_success else "failure")
 
+    def memoir_skipped(self, cause: str) -> None:
+        """A memoir was not understood."""
+        self._of("memoirs_skipped_total").add(cause)
+
     def counts(self, metric: Metric) -> Mapping[LabelValues, float]:
         """What was counted under a counter."""
         counts: dict[LabelValues, float] = dict(self.counters[metric.name].counts)

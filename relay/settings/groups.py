@@ -80,9 +80,9 @@ class KafkaSettings(Group):
         default=0.2,
         ge=0.01,
         le=5,
-        description="How often what was delivered is made durable. A crash repeats at most what fell into one interval.",
+        description="How often what was delivered is made durable and offsets are committed."
+        " A crash repeats at most what fell into one interval.",
     )
-    commit_seconds_max: float = Field(default=5, ge=0.1, le=60, description="The longest time between two commits of offsets.")
     revoke_seconds_max: float = Field(
         default=10, ge=0, le=120, description="How long a rebalance waits for calls under way on a partition that is about to leave."
     )
@@ -157,6 +157,12 @@ class ApiSettings(Group):
         default="retry",
         description="What to do with an event that `media-edge` answers with 500: try again within `RELAY_RETRY__ATTEMPTS_MAX`, or set it"
         " aside at once, since Adobe advises against another try. An opening is always tried again.",
+    )
+    edge_dropped_params: Annotated[list[str], BeforeValidator(_split), Field(max_length=100)] | None = Field(
+        default=None,
+        description="Params that `media-edge` leaves out, separated by commas, besides `analytics.*` and `visitor.marketingCloudOrgId`, which"
+        " the datastream knows. Any other without a place on the Edge, such as `visitor.aamLocationHint` or `appInstallationId`, sets its"
+        " event aside.",
     )
     timeout_seconds: float = Field(default=10, ge=0.1, le=300, description="How long one request may take.")
     concurrency_max: int = Field(default=512, ge=1, le=10_000, description="Requests that may be under way at once.")

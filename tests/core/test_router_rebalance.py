@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from relay.core.assignment import Assignment
 from relay.core.events import EventType, SessionKey
-from relay.core.inputs import Accepted, Lost, Misconfigured, Refused, TryAgain
-from relay.core.lane import State
+from relay.core.inputs import Accepted, Assigned, Lost, Misconfigured, Refused, TryAgain
+from relay.core.lane import Lane, State
+from relay.core.ledger import Ledger
 from relay.core.pressure import Limits
 
 if TYPE_CHECKING:
@@ -248,3 +250,17 @@ def test_fifty_rebalances_without_traffic_leave_nothing_behind(driver: Driver) -
         driver.assign()
     assert len(driver.router.assignments) == 1
     assert (driver.router.buffer.lane_count, driver.router.in_flight, driver.router.wake_at()) == (0, 0, None)
+
+
+def test_a_topic_that_was_created_again_is_read_from_its_begin(driver: Driver) -> None:
+    """A record before the committed offset: receipts and memoirs speak of another log, and nothing of the new one is skipped."""
+    assignment = Assignment("events", 1, ledger=Ledger(((1_002, 1_004),)), starts_at=1_000)
+    driver.handle(Assigned(assignment))
+    lane = Lane(SessionKey("a"), assignment)
+    assignment.lanes[SessionKey("a")] = lane
+    driver.router.buffer.lane_count += 1
+    lane.done_offset = lane.last_offset = 1_001
+    driver.arrive("a", E.SESSION_START, E.PLAY, assignment=assignment)
+    driver.accept_all()
+    assert driver.skipped == []
+    assert driver.finished == [0, 1]

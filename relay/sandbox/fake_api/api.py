@@ -7,7 +7,7 @@ import asyncio
 import ssl
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from email.utils import formatdate
 from http import HTTPStatus
 from random import Random
@@ -16,8 +16,9 @@ from typing import Final
 import msgspec
 
 from relay.sandbox.fake_api.admin import Admin
-from relay.sandbox.fake_api.collection import Collection
+from relay.sandbox.fake_api.collection import Collection as MediaCollection
 from relay.sandbox.fake_api.dialect import SESSION_END, Asked, Dialect, Ending, Headers, Identity, Location, Operation, Reply
+from relay.sandbox.fake_api.edge import Edge
 from relay.sandbox.fake_api.faults import Fault, Faults, Kind
 from relay.sandbox.fake_api.judge import judge
 from relay.sandbox.fake_api.record import EVENTS_KEPT_MAX, Entry, Outcome, PlayerLog, Record
@@ -30,10 +31,11 @@ BLAMES_THE_EVENT: Final = frozenset(range(400, 500)) - {401, 403, 404, 405, 407,
 
 _INSTEAD: Final = {Kind.RESET: Ending.RESET, Kind.HANG: Ending.NEVER}  # nothing is applied
 _AFTERWARDS: Final = {Kind.LOST: Ending.CLOSED, Kind.TRUNCATED: Ending.TRUNCATED}
-_LOCATIONS: Final = {Kind.NO_ID: Location.MISSING, Kind.BAD_ID: Location.UNUSABLE, Kind.OTHER_HOST: Location.OTHER_HOST}
-_FOR_GONE: Final = {
-    Fate.UNKNOWN: (HTTPStatus.NOT_FOUND, "there is no session with this id"),
-    Fate.GONE: (HTTPStatus.GONE, "this session has ended or expired"),
+_LOCATIONS: Final = {
+    Kind.NO_ID: Location.MISSING,
+    Kind.BAD_ID: Location.UNUSABLE,
+    Kind.OTHER_HOST: Location.OTHER_HOST,
+    Kind.UPSTREAM: Location.UPSTREAM,
 }
 _NO_ANSWER: Final = "none"
 
@@ -55,13 +57,18 @@ class FakeApi:
         clock: Callable[[], float] = time.monotonic,
         faults: Sequence[str] = (),
         events_kept_max: int = EVENTS_KEPT_MAX,
+        datastream_ids: Collection[str] = (),
     ) -> None:
-        """Begin with no session. The clock is for the sessions' expiry; ValueError says what is wrong with a fault rule."""
+        """Begin with no session. The clock is for the sessions' expiry; ValueError says what is wrong with a fault rule.
+
+        The Media Edge API knows these datastreams; without any, it knows whichever is asked for.
+        """
         self._seed = seed
         self._clock = clock
         self._events_kept_max = events_kept_max
         self._faults = Faults(Random(seed), faults)  # noqa: S311  # it draws mishaps, not secrets
-        self._dialects: tuple[Dialect, ...] = (Collection(),)
+        edge = Edge(Random(f"edge {seed}"), datastream_ids)  # noqa: S311  # it words answers
+        self._dialects: tuple[Dialect, ...] = (MediaCollection(), edge)
         self._admin = Admin(self)
         self._server: Server | None = None
         self._begin()
@@ -199,13 +206,16 @@ class FakeApi:
                 self._sessions.forget(asked.session_id)
             else:
                 self._sessions.end(asked.session_id)
-            return self._apply(dialect, asked, None)
+            self._answered(asked, Outcome.GONE)
+            was_known = self._sessions.hear(asked.session_id, asked.heard.playhead) is Fate.GONE
+            status = HTTPStatus.GONE if was_known else HTTPStatus.NOT_FOUND
+            return Exchange(dialect.failed(asked.operation, status, f"injected fault {fault.name}"))
         if fault.status in BLAMES_THE_EVENT:
             if is_event:
-                self._record.answered(asked.session_id, asked.heard, Outcome.REFUSED)
+                self._answered(asked, Outcome.REFUSED)
             else:
                 self._record.opening_refused(asked.heard)
-        reply = dialect.failed(fault.status, f"injected fault {fault.name}")
+        reply = dialect.failed(asked.operation, fault.status, f"injected fault {fault.name}")
         if fault.retry_after_seconds is None:
             return Exchange(reply)
         wait = str(fault.retry_after_seconds)
@@ -224,8 +234,15 @@ class FakeApi:
             return Exchange(dialect.opened(session_id, location), self._record.opened(session_id, heard, outcome))
         fate = self._sessions.hear(asked.session_id, heard.playhead)
         if fate is not Fate.LIVE:
-            self._record.answered(asked.session_id, heard, Outcome.GONE)
-            return Exchange(dialect.failed(*_FOR_GONE[fate]))
+            self._answered(asked, Outcome.GONE)
+            return Exchange(dialect.gone(asked.session_id, was_known=fate is Fate.GONE))
         if heard.event_type == SESSION_END:
             self._sessions.end(asked.session_id)
-        return Exchange(dialect.accepted(), self._record.answered(asked.session_id, heard, outcome))
+        return Exchange(dialect.accepted(), self._answered(asked, outcome))
+
+    def _answered(self, asked: Asked, outcome: Outcome) -> Entry | None:
+        """Remember everything that the request said; the first of it is what a client who leaves early did not hear of."""
+        entry = self._record.answered(asked.session_id, asked.heard, outcome)
+        for heard in asked.also:
+            self._record.answered(asked.session_id, heard, outcome)
+        return entry

@@ -45,15 +45,15 @@ class Collection:
         elif path.startswith(f"{_SESSIONS}/") and path.endswith(_EVENTS_SUFFIX):
             operation, session_id = Operation.EVENTS, path[len(_SESSIONS) + 1 : -len(_EVENTS_SUFFIX)]
         elif path.startswith(_SCHEMAS):
-            return self.failed(HTTPStatus.NOT_FOUND, "this fake publishes no schemas")
+            return self._complain(HTTPStatus.NOT_FOUND, "this fake publishes no schemas")
         else:
-            return self.failed(HTTPStatus.NOT_FOUND, "there is nothing at this path")
+            return self._complain(HTTPStatus.NOT_FOUND, "there is nothing at this path")
         if method != "POST":
-            return self.failed(HTTPStatus.METHOD_NOT_ALLOWED, "use POST")
+            return self._complain(HTTPStatus.METHOD_NOT_ALLOWED, "use POST")
         try:
             return Asked(operation, read_event(body, operation), session_id)
         except Fault as fault:
-            return self.failed(HTTPStatus.BAD_REQUEST, str(fault))
+            return self._complain(HTTPStatus.BAD_REQUEST, str(fault))
 
     def opened(self, session_id: str, location: Location) -> Reply:
         """201, an empty body and the id in a relative `Location`, unless a fault words it otherwise."""
@@ -70,6 +70,15 @@ class Collection:
         """204, no body."""
         return _ACCEPTED
 
-    def failed(self, status: int, message: str) -> Reply:
+    def gone(self, session_id: str, *, was_known: bool) -> Reply:  # noqa: ARG002  # the id changes nothing here
+        """404, or 410 for a session that was known."""
+        if was_known:
+            return self._complain(HTTPStatus.GONE, "this session has ended or expired")
+        return self._complain(HTTPStatus.NOT_FOUND, "there is no session with this id")
+
+    def failed(self, operation: Operation, status: int, message: str) -> Reply:  # noqa: ARG002  # both speak alike here
         """Any other status, with a message."""
+        return self._complain(status, message)
+
+    def _complain(self, status: int, message: str) -> Reply:
         return Reply(status, _JSON, msgspec.json.encode({"message": message}))

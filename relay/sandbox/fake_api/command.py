@@ -46,6 +46,7 @@ class Arguments(argparse.Namespace):
     port: int
     fault: list[str]
     seed: int
+    datastream: list[str]
     tls_cert: Path | None
     tls_key: Path | None
     json: bool
@@ -61,9 +62,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=[],
         metavar="RULE",
         help="operation:what:probability, as in events:500:0.01 or sessions:503+5:0.1; repeatable. operation: sessions, events, all. "
-        "what: a status, reset, lost, truncated, hang, slow+SECONDS, noid, badid, otherhost",
+        "what: a status, reset, lost, truncated, hang, slow+SECONDS, noid, badid, otherhost, upstream",
     )
     parser.add_argument("--seed", type=int, default=0, help="the same seed and requests meet the same faults (default: %(default)s)")
+    parser.add_argument(
+        "--datastream",
+        action="append",
+        default=[],
+        metavar="ID",
+        help="the Media Edge API knows this datastream and no other; repeatable (default: any)",
+    )
     parser.add_argument("--tls-cert", type=Path, metavar="FILE", help="serve https with this certificate chain, PEM")
     parser.add_argument("--tls-key", type=Path, metavar="FILE", help="the certificate's key, where it is not in the same file")
     parser.add_argument("--json", action="store_true", help="print JSON, one value to a line")
@@ -75,7 +83,7 @@ async def run(arguments: argparse.Namespace) -> int:
     if not 0 <= given.port <= _PORT_MAX:  # uvloop would take what is left of it
         return _fail(f"--port {given.port} is none: use 0 to {_PORT_MAX}", _USAGE)
     try:
-        api = FakeApi(seed=given.seed, faults=given.fault)
+        api = FakeApi(seed=given.seed, faults=given.fault, datastream_ids=given.datastream)
         tls = _tls(given)
     except (ValueError, OSError) as error:  # a TLS error is an OSError
         return _fail(str(error), _USAGE)

@@ -46,6 +46,7 @@ class Asked(msgspec.Struct, frozen=True, gc=False):
     operation: Operation
     heard: Heard
     session_id: str = ""
+    also: tuple[Heard, ...] = ()  # said in the same breath: one request of the Media Edge API may change several states
 
 
 class Ending(StrEnum):
@@ -75,6 +76,7 @@ class Location(StrEnum):
     MISSING = "noid"
     UNUSABLE = "badid"
     OTHER_HOST = "otherhost"
+    UPSTREAM = "upstream"  # as usual, but beside it stands that something else failed
 
 
 class Dialect(Protocol):
@@ -96,7 +98,11 @@ class Dialect(Protocol):
         """Answer an event that was taken."""
         ...
 
-    def failed(self, status: int, message: str) -> Reply:
+    def gone(self, session_id: str, *, was_known: bool) -> Reply:
+        """Answer an event whose session never was, or is over."""
+        ...
+
+    def failed(self, operation: Operation, status: int, message: str) -> Reply:
         """Answer with any other status."""
         ...
 

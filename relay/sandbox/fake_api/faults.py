@@ -13,6 +13,10 @@ In: rules as text, `operation:what:probability`. Out: for each request, the faul
     hang                    never answered, nothing applied
     noid, badid             an opening is answered 201 without a Location, or with one that ends in `..%2Fevil`; nothing is opened
     otherhost               an opening is answered 201 with a right id, but an absolute Location at another host
+    upstream                an opening is answered as usual
+
+On the Media Edge API handles tell of an opening: `noid` is 200 without the session's, `badid` has the id `../evil` in it, `otherhost` gives
+a location hint that leads to another host, and `upstream` is 207 with the failure of another upstream beside a session that is open.
 """
 
 import math
@@ -44,10 +48,11 @@ class Kind(StrEnum):
     NO_ID = "noid"
     BAD_ID = "badid"
     OTHER_HOST = "otherhost"
+    UPSTREAM = "upstream"
 
 
 _PLAIN: Final = frozenset(Kind) - {Kind.STATUS, Kind.SLOW}
-_OPENINGS_ONLY: Final = frozenset({Kind.NO_ID, Kind.BAD_ID, Kind.OTHER_HOST})
+_OPENINGS_ONLY: Final = frozenset({Kind.NO_ID, Kind.BAD_ID, Kind.OTHER_HOST, Kind.UPSTREAM})
 
 
 class Fault(msgspec.Struct, frozen=True):

@@ -33,26 +33,28 @@ class MediaEdge:
         {"media.id", "media.length", "media.contentType", "media.playerName", "media.channel"}
     )
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # each is a thing that an operator chooses
         self,
         datastream_id: str,
         base_path: str = "",
         *,
         follows_location_hints: bool = True,
         retries_500: bool = True,
+        dropped_params: frozenset[str] = frozenset(),
         warned: Callable[[str], None] = lambda _: None,
     ) -> None:
-        """Choose what to do about location hints and about 500s; `warned` hears a cause for each session that opened with a warning."""
+        """Choose what to do about location hints, 500s and params that nobody needs; `warned` hears why an opening was not flawless."""
         query = quote(datastream_id, safe="")
         self._ends = {kind: f"/va/v1/{form.endpoint}?configId={query}".encode("ascii") for kind, form in FORMS.items()}
         self._base = f"{base_path.rstrip('/')}/ee".encode("ascii")
         self._follows_location_hints = follows_location_hints
         self._retries_500 = retries_500
+        self._dropped_params = dropped_params
         self._warned = warned
 
     def opening(self, command: OpenSession) -> ApiCall:
         """`POST /ee/va/v1/sessionStart`."""
-        return ApiCall(self._base + self._ends[EventType.SESSION_START], opening_body(command))
+        return ApiCall(self._base + self._ends[EventType.SESSION_START], opening_body(command, self._dropped_params))
 
     def sending(self, command: SendEvent) -> ApiCall:
         """`POST /ee/va/v1/{event}`, with the location hint after `/ee` where there is one."""
@@ -60,7 +62,7 @@ class MediaEdge:
         base = self._base
         if command.route and self._follows_location_hints:
             base += _segment(command.route)
-        return ApiCall(base + self._ends[event.event_type], event_body(event, command.session_id))
+        return ApiCall(base + self._ends[event.event_type], event_body(event, command.session_id, self._dropped_params))
 
     def judge_opening(self, answer: Answer | Unreachable) -> Verdict:
         """Opened only with a session's handle, whatever the status says; with it, whatever else the answer says."""

@@ -82,23 +82,23 @@ _WITH_DETAILS: Final = frozenset(kind for kind, form in FORMS.items() if form.de
 _TELLS_STATE: Final = frozenset({EventType.STATE_START, EventType.STATE_END})
 
 
-def event_body(event: PlayerEvent, session_id: ApiSessionId) -> bytes:
-    """The request for an event."""
+def event_body(event: PlayerEvent, session_id: ApiSessionId, dropped: frozenset[str] = frozenset()) -> bytes:
+    """The request for an event, without the params that the operator drops."""
     kind = event.event_type
     media = _MediaCollection(_seconds(event.playhead), session_id)
     if event.params or event.qoe_data or event.custom_metadata or kind in _WITH_DETAILS:  # a ping has none of them
         form = FORMS[kind]
-        _put_details(media, form, _translated("$.params", _params("$.params", event.params), form.words), kind)
+        _put_details(media, form, _translated("$.params", _params("$.params", event.params, dropped), form.words), kind)
         _put_quality(media, kind, event.qoe_data)
         _put_metadata(media, form, "$.customMetadata", event.custom_metadata)
     return _encode(_Body((_Entry(_Xdm(_EVENT_TYPES[kind], timestamp(event.ts), media)),)))
 
 
-def opening_body(command: OpenSession) -> bytes:
-    """The request that opens a session."""
+def opening_body(command: OpenSession, dropped: frozenset[str] = frozenset()) -> bytes:
+    """The request that opens a session, likewise."""
     form = FORMS[EventType.SESSION_START]
     root = "$.start" if command.cause is Cause.REJOINED else "$"
-    params = _params(f"{root}.params", command.start.params)
+    params = _params(f"{root}.params", command.start.params, dropped)
     described = {key: value for key, value in params.items() if key not in _ELSEWHERE}
     media = _MediaCollection(_seconds(command.playhead))
     media.sessionDetails = _translated(f"{root}.params", described, form.words)
@@ -186,9 +186,10 @@ def _members(path: str, json: bytes | msgspec.Raw) -> _Members:
         raise Untranslatable(f"{path}: expected a JSON object") from None
 
 
-def _params(path: str, json: bytes) -> _Members:
-    """What is not left to the datastream."""
-    return {key: value for key, value in _members(path, json).items() if not is_left_to_the_datastream(key)}
+def _params(path: str, json: bytes, dropped: frozenset[str]) -> _Members:
+    """What is neither left to the datastream nor dropped by the operator."""
+    members = _members(path, json)
+    return {key: value for key, value in members.items() if not is_left_to_the_datastream(key) and key not in dropped}
 
 
 def _translated(path: str, members: _Members, words: Words) -> _Members:

@@ -194,7 +194,9 @@ def test_the_edge_asks_for_a_datastream() -> None:
     assert line.startswith("RELAY_API__DATASTREAM_ID is not set")
     assert "RELAY_API__DIALECT" in line
     settings = load(None, with_required(RELAY_API__DIALECT="media-edge", RELAY_API__DATASTREAM_ID="0a1b2c:dev"))
-    assert (settings.api.location_hints, settings.api.edge_status_500) == ("follow", "retry")
+    assert (settings.api.location_hints, settings.api.edge_status_500, settings.api.edge_dropped_params) == ("follow", "retry", None)
+    settings = load(None, with_required(RELAY_API__EDGE_DROPPED_PARAMS="appInstallationId, visitor.aamLocationHint"))
+    assert settings.api.edge_dropped_params == ["appInstallationId", "visitor.aamLocationHint"]
 
 
 def test_files_in_the_secrets_directory_that_are_no_settings(tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ BODY_BYTES_MAX: Final = 1 << 20
 ADMIN_BODY_BYTES_MAX: Final = 256 << 20  # a list of everything that was produced
 HEAD_BYTES_MAX: Final = 64 << 10
 WAITING_MAX: Final = 100  # requests that a client sent ahead before reading pauses
+LINGER_SECONDS: Final = 1.0  # how long the rest of a refused request is thrown away
 ADMIN_PREFIX: Final = "/_fake/"
 
 _LINGER_ZERO: Final = struct.pack("ii", 1, 0)  # closing then sends a reset
@@ -231,6 +232,15 @@ class _Connection(asyncio.Protocol):
     def _refuse(self, status: HTTPStatus) -> None:
         if not self._is_closing:
             self._write(encode(Reply(status), is_kept_alive=False))
+            self._close_gently()
+
+    def _close_gently(self) -> None:
+        """What still comes in is read and thrown away for a moment: to close over it would reset the connection, and the answer with it."""
+        self._is_closing = True
+        if self._transport is not None and self._transport.can_write_eof():
+            self._transport.write_eof()
+            self._loop.call_later(LINGER_SECONDS, self._transport.abort)
+        else:
             self._close()
 
     def _close(self) -> None:

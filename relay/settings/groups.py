@@ -161,8 +161,8 @@ class ApiSettings(Group):
     edge_dropped_params: Annotated[list[str], BeforeValidator(_split), Field(max_length=100)] | None = Field(
         default=None,
         description="Params that `media-edge` leaves out, separated by commas, besides `analytics.*` and `visitor.marketingCloudOrgId`,"
-        " which the datastream knows. Any other without a place on the Edge, such as `visitor.aamLocationHint` or `appInstallationId`, sets its"
-        " event aside.",
+        " which the datastream knows. Any other without a place on the Edge, such as `visitor.aamLocationHint` or `appInstallationId`, sets"
+        " its event aside.",
     )
     timeout_seconds: float = Field(default=10, ge=0.1, le=300, description="How long one request may take.")
     concurrency_max: int = Field(default=512, ge=1, le=10_000, description="Requests that may be under way at once.")

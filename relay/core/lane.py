@@ -78,6 +78,7 @@ class Lane:
         "strikes",
         "ticket",
         "to_tell",
+        "told_count",
         "waiting",
     )
 
@@ -95,7 +96,8 @@ class Lane:
         self.start: Details | None = None
         self.playback: Playback | None = None
         self.to_tell: list[PlayerEvent] = []
-        self.is_untold = False  # restored in the middle of the telling: it begins again before the next event
+        self.told_count = 0  # of what was open, how much the session that stands for a lost one has been told
+        self.is_untold = False  # restored in the middle of the telling: it goes on before the next event
         self.had_session = False
         self.last_playhead: float = 0
         self.last_ts = 0
@@ -182,6 +184,7 @@ class Lane:
         self.playback = None
         self.to_tell = []
         self.is_untold = False
+        self.told_count = 0
         self.is_changed = True
 
     def __repr__(self) -> str:

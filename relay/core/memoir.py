@@ -68,6 +68,7 @@ class Memoir(msgspec.Struct, gc=False, omit_defaults=True):
     ts: int = 0
     asides: list[tuple[int, Reason]] = []  # set aside, and their dead letters not confirmed
     untold: bool = False  # opened in place of a lost session, and not yet told everything
+    told: int = 0  # but so much of it
 
 
 _encode = msgspec.json.Encoder().encode
@@ -101,6 +102,7 @@ def write(lane: Lane) -> bytes | None:
             playhead=lane.last_playhead,
             ts=lane.last_ts,
             untold=lane.is_untold or bool(lane.to_tell),
+            told=lane.told_count,
         )
     )
 
@@ -142,6 +144,7 @@ def restore(lane: Lane, memoir: Memoir) -> None:
         memory.states = {name: _details(said) or Details() for name, said in memoir.states.items()}
         memory.playing = EventType(memoir.playing) if memoir.playing else None
     lane.is_untold = memoir.untold
+    lane.told_count = max(0, memoir.told)
 
 
 def _holds_objects(said: _Said | None) -> bool:

@@ -443,7 +443,7 @@ class Router:
     def _next(self, lane: Lane) -> Happened:
         head = lane.waiting[0]
         if lane.is_untold and lane.playback is not None and lane.state is State.READY:
-            lane.to_tell = lane.playback.told_before(head)
+            lane.to_tell = lane.playback.told_before(head)[lane.told_count :]
             lane.is_untold = False
         if lane.to_tell:
             return _NEXT_TOLD

@@ -117,6 +117,7 @@ def _adopt(lane: Lane, happened: Happened, cause: Cause) -> list[Command]:
     lane.playback = None
     lane.to_tell = []
     lane.is_untold = False
+    lane.told_count = 0
     lane.is_changed = True
     lane.had_session = True
     lane.failures = 0
@@ -194,20 +195,23 @@ def finish_end(lane: Lane, _: Happened) -> list[Command]:
 
 def told(lane: Lane, _: Happened) -> list[Command]:
     """One thing less to tell."""
-    lane.to_tell.pop(0)
     lane.failures = 0
-    lane.strikes = 0  # the event at the head has its own tries
-    lane.is_changed = not lane.to_tell
+    _tell_on(lane)
     return [Announce(lane, Change.TOLD)]
 
 
 def telling_refused(lane: Lane, happened: Happened) -> list[Command]:
     """The API took it once and refuses it now; the session goes on without it."""
     assert isinstance(happened, Refused | GivenUp)
-    lane.to_tell.pop(0)
-    lane.strikes = 0
-    lane.is_changed = not lane.to_tell
+    _tell_on(lane)
     return [Announce(lane, Change.TELLING_REFUSED, status=happened.status)]
+
+
+def _tell_on(lane: Lane) -> None:
+    lane.to_tell.pop(0)
+    lane.told_count += 1
+    lane.strikes = 0  # the event at the head has its own tries
+    lane.is_changed = True
 
 
 def ended_old(lane: Lane, _: Happened) -> list[Command]:

@@ -55,6 +55,12 @@ SHAPE: Final = Shape(
 )
 
 
+_FOR_EDGE: Final = {
+    "RELAY_API__DATASTREAM_ID": "demo",
+    "RELAY_API__EDGE_DROPPED_PARAMS": "visitor.aamLocationHint,appInstallationId",  # the players say them, the Edge has no place for them
+}
+
+
 class Moment(msgspec.Struct):
     """What there is to see."""
 
@@ -95,12 +101,22 @@ class Outcome(msgspec.Struct):
 class Demo:
     """One demonstration."""
 
-    def __init__(self, *, seconds: float, events_per_second: float, seed: int, faults: Sequence[str] = FAULTS, restarts: int = 1) -> None:
+    def __init__(  # noqa: PLR0913  # choices, each by its name
+        self,
+        *,
+        seconds: float,
+        events_per_second: float,
+        seed: int,
+        faults: Sequence[str] = FAULTS,
+        restarts: int = 1,
+        dialect: str = "media-collection",
+    ) -> None:
         """Say how long players play, how fast, and what goes wrong meanwhile."""
         self._seconds = seconds
         self._events_per_second = events_per_second
         self._seed = seed
         self._restarts_wanted = restarts
+        self._dialect = dialect
         self._api = FakeApi(seed=seed, faults=faults)
         self._broker = EmbeddedBroker()
         self._manifest = Manifest()
@@ -121,7 +137,7 @@ class Demo:
     async def _run(self) -> Outcome:
         url = await self._api.start()
         bootstrap = self._broker.start((TOPIC, "relay.dead-letters", "relay.sessions"), partitions=PARTITIONS)
-        settings = _settings(bootstrap, url)
+        settings = _settings(bootstrap, url, self._dialect)
         producing = Producing(bootstrap_servers=bootstrap, topic=TOPIC, on_confirmed=self._manifest.add)
         try:
             await producing.connect()
@@ -236,7 +252,7 @@ class Demo:
         )
 
 
-def _settings(bootstrap: str, url: str) -> Settings:
+def _settings(bootstrap: str, url: str, dialect: str) -> Settings:
     """The settings of a relay that is to be looked at: everything as it is by default, but nobody waits long."""
     return load(
         None,
@@ -245,6 +261,8 @@ def _settings(bootstrap: str, url: str) -> Settings:
             "RELAY_KAFKA__TOPICS": TOPIC,
             "RELAY_KAFKA__GROUP_PROTOCOL": "consumer",  # the embedded broker keeps members of classic groups waiting after a leave
             "RELAY_API__URL": url,
+            "RELAY_API__DIALECT": dialect,
+            **(_FOR_EDGE if dialect == "media-edge" else {}),
             "RELAY_API__TIMEOUT_SECONDS": "5",
             "RELAY_RETRY__BACKOFF_SECONDS_INITIAL": "0.1",
             "RELAY_RETRY__BACKOFF_SECONDS_MAX": "2",

@@ -25,6 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, default=1, metavar="N", help="another seed plays another evening (1)")
     parser.add_argument("--fault", action="append", metavar="RULE", help="such as events:500:0.02; replaces the faults that are built in")
     parser.add_argument("--restarts", type=int, default=1, metavar="N", help="how often the relay is restarted on the way (1)")
+    parser.add_argument("--dialect", choices=["media-collection", "media-edge"], default="media-collection", help="the API that is spoken")
     parser.add_argument("--json", action="store_true", help="print the account as JSON")
 
 
@@ -38,6 +39,7 @@ async def run(arguments: argparse.Namespace) -> int:
             seed=arguments.seed,
             faults=arguments.fault or FAULTS,
             restarts=arguments.restarts,
+            dialect=arguments.dialect,
         )
     except ValueError as error:
         print(f"relay demo: {error}", file=sys.stderr)

@@ -72,7 +72,7 @@ class Keeper:
         self._departures: list[_Departure] = []
         self._committed: dict[Assignment, CommitPoint] = {}
         self._receipts_under_way: dict[tuple[str, int], _Receipt] = {}
-        self._due_points: list[CommitPoint] = []
+        self._due: list[_Receipt] = []
         self._is_receipt_long: dict[tuple[str, int], bool] = {}
 
     @property
@@ -121,14 +121,16 @@ class Keeper:
         if receipt.point is None or receipt.assignment.stage is not Stage.OWNED:
             self._receipt_ended(receipt)
             return
-        self._due_points.append(receipt.point)
-        if len(self._due_points) == 1:
+        self._due.append(receipt)
+        if len(self._due) == 1:
             self._loop.call_soon(self._commit_due)
 
     def _commit_due(self) -> None:
         """One commit for all partitions whose memoirs are written."""
-        points, self._due_points = self._due_points, []
-        self._source.commit(points)
+        due, self._due = self._due, []
+        points = [receipt.point for receipt in due if receipt.point is not None and receipt.assignment.stage is Stage.OWNED]
+        if points:  # else they were lost since: to ask now would be to ask for whoever was given them next
+            self._source.commit(points)
 
     def _point(self, assignment: Assignment) -> CommitPoint | None:
         """What may be committed, unless it has been."""
@@ -184,6 +186,12 @@ class Keeper:
         for departure in [one for one in self._departures if one.is_quiet]:
             self._depart(departure)
 
+    def overtake(self, topic: str, partition: int) -> None:
+        """The partition is ours anew, and its farewell has not begun: nobody waits for that any more; calls under way are orphans."""
+        for departure in list(self._departures):
+            if any((one.topic, one.partition) == (topic, partition) for one in departure.assignments):
+                self._depart(departure)
+
     def depart_all(self) -> None:
         """Wait for nobody."""
         for departure in list(self._departures):
@@ -202,6 +210,8 @@ class Keeper:
         if departure.timer is not None:
             departure.timer.cancel()
         departure.timer = self._loop.call_later(FAREWELL_SECONDS_MAX, lambda: self._farewell_failed(departure))
+        departure.assignments = [one for one in departure.assignments if one.stage is not Stage.GONE]  # else they were lost meanwhile
+        departure.unwritten = len(departure.assignments)
         for assignment in departure.assignments:
             point = self._point(assignment)
             if point is not None:
@@ -235,7 +245,9 @@ class Keeper:
 
     def _let_go_of_memoirs(self, assignments: list[Assignment]) -> None:
         for assignment in assignments:
-            self._memoirs.let_go(assignment.topic, assignment.partition)
+            place = (assignment.topic, assignment.partition)
+            if place not in self._router.assignments:  # else it is ours anew, and its restoration has let go of what was before
+                self._memoirs.let_go(*place)
 
     def _fence(self, assignments: list[Assignment]) -> None:
         now = self._clock()
@@ -243,7 +255,9 @@ class Keeper:
             self._router.handle(Revoked(assignment), now)
             self._committed.pop(assignment, None)
             self._is_receipt_long.pop((assignment.topic, assignment.partition), None)
-            self._receipts_under_way.pop((assignment.topic, assignment.partition), None)
+            receipt = self._receipts_under_way.get((assignment.topic, assignment.partition))
+            if receipt is not None and receipt.assignment is assignment:
+                self._drop_receipt(receipt)
 
 
 def finished_before(position: CommittedPosition) -> receipts.Ranges:

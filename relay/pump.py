@@ -243,6 +243,7 @@ class Pump:
         self._tallies.rebalanced("assigned")
         log.info("partitions assigned", extra={"count": len(assigned.partitions)})
         for position in assigned.partitions:
+            self._keeper.overtake(position.topic, position.partition)
             self._generation += 1
             ledger = Ledger(finished_before(position))
             assignment = Assignment(

@@ -89,7 +89,7 @@ class App:
         self.settings = settings
         self.tallies = Tallies()
         self.metrics = Metrics(self.tallies, version=relay.__version__)
-        self._dialect = _dialect(settings)
+        self._dialect = _dialect(settings, self.tallies)
         self.router = _router(settings, self._dialect)
         self._can_administer = can_administer
         self._stop_asked = asyncio.Event()
@@ -273,7 +273,7 @@ def watch(metrics: Metrics, app: App) -> None:
         metrics.watch(name, read)
 
 
-def _dialect(settings: Settings) -> Dialect:
+def _dialect(settings: Settings, tallies: Tallies) -> Dialect:
     api, base_path = settings.api, urlsplit(settings.api.url).path
     if api.dialect == "media-collection":
         return MediaCollection(base_path)
@@ -284,12 +284,8 @@ def _dialect(settings: Settings) -> Dialect:
         follows_location_hints=api.location_hints == "follow",
         retries_500=api.edge_status_500 == "retry",
         dropped_params=frozenset(api.edge_dropped_params or ()),
-        warned=_opened_with_a_warning,
+        warned=tallies.warned,
     )
-
-
-def _opened_with_a_warning(cause: str) -> None:
-    log.info("a session was opened with a warning", extra={"cause": cause})
 
 
 def _router(settings: Settings, dialect: Dialect) -> Router:

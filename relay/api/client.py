@@ -20,7 +20,7 @@ from relay.core.inputs import Refused, Verdict
 from relay.core.reasons import Reason
 from relay.core.verdict import ACCEPTED, Answer, Unreachable
 
-ANSWER_BYTES_READ_MAX: Final = 16_384  # what a refusal may say of itself
+ANSWER_BYTES_READ_MAX: Final = 65_536  # what a refusal may say of itself, and an opening: an id that is cut off would be asked for again
 _NOT_SENT: Final = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol, httpx.LocalProtocolError)
 _CAUSES: Final[tuple[tuple[type[httpx.TransportError], str], ...]] = (
     (httpx.TimeoutException, "timeout"),

@@ -26,6 +26,7 @@ _OURS: Final = {
     "EXEG-0002": f"the Edge misses the datastream: {_CHECK_DATASTREAM}",
     "EXEG-0003": f"the Edge does not know the datastream: {_CHECK_DATASTREAM}",
     "EXEG-0004": f"the Edge cannot use the datastream: {_CHECK_DATASTREAM}",
+    "EXEG-001": f"the Edge cannot use the datastream or its sandbox: {_CHECK_DATASTREAM}",  # 0010 to 0013: configuration, says Adobe
     "EXEG-0400": "the Edge refuses the place that we come from: check the address of the relay, and what the organisation allows",
     "EXEG-05": "the Edge asks for credentials, which the Media Edge API does without: check RELAY_API__URL and RELAY_API__HEADERS",
 }

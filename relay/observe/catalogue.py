@@ -103,6 +103,12 @@ CATALOGUE: Final[tuple[Metric, ...]] = (
         advice="Rises with each rebalance or restart. If it does not: RELAY_SESSION__STATE is memory, or the state topic is empty.",
     ),
     _counter(
+        "api_warnings_total",
+        "Openings that succeeded with a warning: upstream_error is a product behind the datastream that failed.",
+        "cause",
+        advice="Rises: sessions are tracked, but another product of the datastream misses them. Look there.",
+    ),
+    _counter(
         "memoirs_skipped_total",
         "Memoirs in the state topic that were not understood: damaged, of a version that is not known here, or of another group.",
         "cause",

@@ -137,6 +137,10 @@ class Tallies:
         """A commit has ended."""
         self._of("commits_total").add("success" if is_success else "failure")
 
+    def warned(self, cause: str) -> None:
+        """The API served a call, and had something to say besides."""
+        self._of("api_warnings_total").add(cause)
+
     def memoir_skipped(self, cause: str) -> None:
         """A memoir was not understood."""
         self._of("memoirs_skipped_total").add(cause)

@@ -140,7 +140,8 @@ async def serving(script: Script, *, host: str = "127.0.0.1", port: int = 0, tls
             server.open_now -= 1
             writer.close()
             if tls:
-                writer.transport.abort()
+                with suppress(AttributeError):  # Python before 3.11.4, where the transport is gone already
+                    writer.transport.abort()
 
     def begin(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.get_running_loop().create_task(converse(reader, writer))

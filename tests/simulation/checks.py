@@ -1,0 +1,249 @@
+"""What must hold at each step: the account of everything that can be seen from outside the relay.
+
+In: calls, answers, commits, letters, memoirs, and who held which partition. Out: `Violation` at once, or figures. Nothing here looks into
+the relay.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Final
+
+from simulation.api import ApiSession, Flight
+from simulation.facts import Figures, Tenure, Terms, Violation
+from simulation.kafka import Entry, Topic
+from simulation.stories import Said
+from simulation.wording import OPENS_FOR_START, check_body, told_by, what_is_open
+
+from relay.core import memoir, receipts
+from relay.core.commands import Cause
+from relay.core.inputs import Accepted, Lost, Opened, Verdict
+from relay.core.reasons import Reason
+from relay.kafka.source import CommitPoint
+
+if TYPE_CHECKING:
+    from simulation.consumer import Consumer
+
+_SERVER_ERROR: Final = 500
+
+
+class Account:
+    """Sees everything, and checks it at once."""
+
+    def __init__(self, topic: Topic, clock: Callable[[], float], terms: Terms) -> None:
+        """Begin with nothing seen."""
+        self.figures = Figures()
+        self.sessions: dict[str, list[ApiSession]] = {}
+        self.players: dict[str, list[Said]] = {}
+        self.group_owners: list[Consumer | None] = []
+        self.flights: dict[str, list[Flight]] = {}  # by key, those that are under way
+        self.tenure_counts = [0] * len(topic.ends)
+        self.terms = terms
+        self._topic = topic
+        self._clock = clock
+        self._covered: list[set[int]] = [set() for _ in topic.ends]
+        self._committed = [0] * len(topic.ends)
+
+    # --- calls ------------------------------------------------------------------------------------------------------------------------
+
+    def departed(self, flight: Flight) -> None:
+        """A call begins: it is the only one of its session, and says what the player said."""
+        tenure, head = flight.tenure, flight.head
+        under_way = self.flights.setdefault(flight.key, [])
+        for other in under_way:
+            if other.tenure.process == tenure.process:
+                raise Violation(f"two calls at once in {tenure.process} for {flight.key}: {other.kind} {other.head}, {flight.kind} {head}")
+            if not (other.tenure.is_unclean or tenure.is_excluded):
+                raise Violation(f"two calls at once for {flight.key}: {other.tenure} {other.head} and {tenure} {head}")
+        under_way.append(flight)
+        if tenure.knows_finished(head.offset):
+            raise Violation(f"{head} goes out although its receipt said it was finished: {tenure}")
+        check_body(flight, self.players[flight.key])
+
+    def answered(self, flight: Flight, verdict: Verdict) -> None:
+        """The process hears how a call has ended."""
+        self.flights[flight.key].remove(flight)
+        flight.heard_at = self._clock()
+        head, session = flight.head, flight.session
+        if isinstance(verdict, Opened):
+            assert session is not None
+            flight.was_heard = session.was_answered = True
+            head.openings += 1
+        elif isinstance(verdict, Accepted):
+            flight.was_heard = True
+        elif isinstance(verdict, Lost):
+            self._meant(flight).was_found_gone = True
+            head.was_found_gone |= flight.kind == "event"
+        status = getattr(verdict, "status", 0)
+        if status and flight.kind in ("event", "open"):
+            head.refusals.append(status)
+        if flight.kind == "told" and not flight.was_heard:
+            self._was_told_in_vain(flight, status)
+
+    def _was_told_in_vain(self, flight: Flight, status: int) -> None:
+        meant = self._meant(flight)
+        meant.is_told_hardly = True
+        meant.is_told_unclearly |= flight.session is not None
+        if status == _SERVER_ERROR:
+            meant.told_refused.append(told_by(flight))
+
+    def _meant(self, flight: Flight) -> ApiSession:
+        return next(one for one in self.sessions[flight.key] if f"/{one.session_id}/" in flight.target)
+
+    def gone(self, flights: Iterable[Flight]) -> None:
+        """The process of these calls is no more."""
+        for flight in flights:
+            flight.is_over = True
+            self.flights[flight.key].remove(flight)
+
+    def accepted(self, flight: Flight, session: ApiSession) -> None:
+        """The API has taken something."""
+        flight.session = session
+        if flight.kind == "open":
+            self.figures.openings += 1
+            self._check_opening(flight, session)
+            self.sessions.setdefault(flight.key, []).append(session)
+            if session.cause in OPENS_FOR_START:
+                self._take(flight)
+            elif session.cause is Cause.REJOINED:
+                flight.head.was_joined_at = True
+            return
+        if flight.tenure is not session.tenure:
+            session.is_told_unclearly = True
+        if flight.kind == "told":
+            self.figures.told += 1
+            session.told.append(told_by(flight))
+            session.told_head = flight.head
+        elif flight.kind == "event":
+            if session.heard_count == 0 and not flight.is_ghost:
+                self._check_told(flight, session)
+            session.heard_count += 1
+            self._take(flight)
+
+    def _take(self, flight: Flight) -> None:
+        """A record is accepted: in its turn, and again only with a reason."""
+        said = flight.head
+        self.figures.accepted += 1
+        if said.acceptances:
+            self.figures.repeats += 1
+        if not flight.is_ghost:
+            for earlier in said.acceptances:
+                self._check_repeat(said, earlier, flight)
+            if not said.acceptances:
+                for before in self.players[said.key][: said.place]:
+                    if not (before.is_settled or before.put_by or self.was_ended_by_loss(before)):
+                        raise Violation(f"{said} is accepted before {before}")
+        said.acceptances.append(flight)
+
+    def _check_repeat(self, said: Said, earlier: Flight, again: Flight) -> None:
+        was = earlier.tenure
+        if not earlier.was_heard:
+            self.figures.excuse("an answer was lost")
+        elif again.tenure.is_excluded:
+            self.figures.excuse("a zombie repeats")
+        elif was is not again.tenure and was.is_unclean:
+            self.figures.excuse(f"partition {was.ended or 'taken from a zombie'}")
+            limit = self.terms.repeat_seconds_max
+            if limit is not None and was.ended_at - earlier.heard_at > limit:
+                raise Violation(f"{said} is repeated, though heard {was.ended_at - earlier.heard_at:.2f} s before the end of {was}")
+        else:
+            raise Violation(f"{said} is repeated without a reason: first by {was}, then by {again.tenure}")
+
+    def _check_opening(self, flight: Flight, session: ApiSession) -> None:
+        if flight.is_ghost:
+            return
+        for before in reversed(self.sessions.get(flight.key, [])):
+            if before.was_answered:
+                break
+            if not before.has_ended:
+                self.figures.openings_again += 1
+                self.figures.excuse("the answer to an opening was lost")
+        else:
+            return
+        is_another = flight.head.kind == "sessionStart" and flight.head.offset > before.head.offset
+        if before.has_ended or before.was_found_gone or is_another or self.terms.may_forget:
+            return
+        self.figures.openings_again += 1
+        was_durable = before.durable_at is not None and before.durable_at < flight.tenure.began_at
+        if before.tenure.is_excluded or flight.tenure.is_excluded:
+            self.figures.excuse("a zombie opened a session")
+        elif before.tenure is not flight.tenure and before.tenure.is_unclean and not was_durable:
+            self.figures.excuse("the answer to an opening was not durable")
+        else:
+            raise Violation(f"{flight.key} is opened again ({session.cause}) at {flight.head}, though {before} lives")
+
+    # --- what is told again -----------------------------------------------------------------------------------------------------------
+
+    def _check_told(self, flight: Flight, session: ApiSession) -> None:
+        said = flight.head
+        head = session.told_head or session.head
+        player = self.players[flight.key]
+        if any(before.put_by and before.acceptances for before in player) or flight.tenure.is_excluded or said.acceptances:
+            return
+        if self.terms.may_be_too_old and session.is_told_hardly:
+            return  # something was too old to be tried once more
+        expected = what_is_open(player, head) if session.cause is Cause.LOST else []
+        expected = [one for one in expected if session.told_refused.count(one) < self.terms.attempts_max]
+        if session.is_told_unclearly:
+            if set(expected) - set(session.told):
+                raise Violation(f"before {said} was told {session.told}, and not {expected}")
+        elif session.told != expected:
+            raise Violation(f"before {said} was told {session.told}, and not {expected}")
+
+    # --- Kafka ------------------------------------------------------------------------------------------------------------------------
+
+    def committed(self, consumer: "Consumer", point: CommitPoint) -> None:
+        """A commit is stored: by the owner, for nothing unfinished, and nothing that was on record is forgotten."""
+        partition = point.partition
+        self.figures.commits += 1
+        if self.group_owners[partition] is not consumer:
+            raise Violation(f"{consumer.name} commits {point} and does not own it")
+        ranges = receipts.read(point.metadata, point.offset)
+        covered = {
+            offset
+            for offset in self._topic.saids[partition]
+            if offset < point.offset or any(first <= offset < end for first, end in ranges)
+        }
+        for offset in covered - self._covered[partition]:
+            said = self._topic.saids[partition][offset]
+            if not said.is_settled and not self.was_ended_by_loss(said):
+                raise Violation(f"{said} is on record as finished, and is not: {point} {ranges}")
+        if point.offset < self._committed[partition]:
+            raise Violation(f"the committed offset goes back from {self._committed[partition]}: {point}")
+        if forgotten := self._covered[partition] - covered:
+            raise Violation(f"the receipt forgets {sorted(forgotten)}: {point} {ranges}")
+        self._covered[partition], self._committed[partition] = covered, point.offset
+
+    def is_on_record(self, said: Said) -> bool:
+        """Whether a receipt says that a record is finished."""
+        return said.offset in self._covered[said.partition]
+
+    def stored(self, said: Said, reason: Reason) -> None:
+        """A dead letter is stored."""
+        self.figures.letters += 1
+        said.letters.append(reason)
+
+    def remembered(self, _partition: int, entry: Entry) -> None:
+        """A memoir is stored."""
+        if entry.value is None:
+            return
+        session_id = memoir.read(entry.value).id
+        for session in self.sessions.get(entry.key, []):
+            if session.session_id == session_id and session.durable_at is None:
+                session.durable_at = self._clock()
+
+    def ended(self, tenure: Tenure, how: str, in_flight: int) -> None:
+        """A process has let go of a partition. If that was orderly, all that it has heard of is on record.
+
+        When calls under way could not be waited for, at least what it had heard before is.
+        """
+        tenure.ended, tenure.ended_at, tenure.in_flight_at_end = how, self._clock(), in_flight
+        if tenure.is_excluded or how != "left":
+            return
+        until = tenure.leaving_since if tenure.is_unclean else self._clock()
+        for said in self._topic.saids[tenure.partition].values():
+            was_heard = any(one.tenure is tenure and one.was_heard and one.heard_at <= until for one in said.acceptances)
+            if was_heard and not self.is_on_record(said):
+                raise Violation(f"{said} was delivered and is not on record after an orderly end: {tenure}")
+
+    def was_ended_by_loss(self, said: Said) -> bool:
+        """A sessionEnd whose API session was gone: nothing is left to end, and no call tells of it."""
+        return said.kind == "sessionEnd" and any(session.was_found_gone for session in self.sessions.get(said.key, []))

@@ -1,0 +1,88 @@
+"""What must hold when a world has become quiet: each record ended in one right way.
+
+In: the account, and all records. Out: `Violation`. Each player session is followed along its log with a state machine of its own, much
+smaller than the relay's, since it knows how each record ended.
+"""
+
+from collections.abc import Iterable
+
+from simulation.checks import Account
+from simulation.facts import Violation
+from simulation.stories import Said
+
+from relay.core.reasons import Reason
+
+
+def check_end(account: Account, saids: Iterable[Said]) -> None:
+    """Everything was delivered, or is in the dead letters with a reason that is right."""
+    for said in saids:
+        if said.poison is not None and (set(said.letters) != {said.poison} or said.acceptances):
+            raise Violation(f"{said} is poison ({said.poison}), and became {said.letters}")
+    for player in account.players.values():
+        walk = _Walk(account, was_restarted=account.tenure_counts[player[0].partition] > 1)
+        for said in player:
+            if not walk.follow(said):
+                break
+
+
+class _Walk:
+    """Follows one player session."""
+
+    def __init__(self, account: Account, *, was_restarted: bool) -> None:
+        self.account, self.terms = account, account.terms
+        self.was_restarted = was_restarted  # the partition had more than one owner, and the end of a session is not remembered for ever
+        self.state = "absent"
+
+    def follow(self, said: Said) -> bool:
+        """One record; False when from here on several outcomes are right."""
+        letters = set(said.letters)
+        if letters and said.acceptances:
+            tenures = [*(one.tenure for one in said.acceptances), *said.put_by]
+            if all(one.was_heard for one in said.acceptances) and not any(tenure.is_unclean for tenure in tenures):
+                raise Violation(f"{said} was delivered and is in the dead letters: {letters}")
+            self.account.figures.excuse("both delivered and in the dead letters")
+            return False
+        if letters:
+            if len(letters) > 1:
+                self.account.figures.excuse("two reasons")
+                return False
+            self._check_reason(said, letters.pop())
+        elif said.acceptances:
+            self._check_delivery(said)
+        elif self.account.was_ended_by_loss(said):
+            self.state = "ended"
+        else:
+            raise Violation(f"{said} is lost")
+        return True
+
+    @property
+    def _may_be_unknown(self) -> bool:
+        return self.state == "absent" or (self.state == "ended" and self.was_restarted) or self.terms.may_forget
+
+    def _check_delivery(self, said: Said) -> None:
+        kind, state = said.kind, self.state
+        if kind == "sessionStart":
+            self.state = "open"
+            return
+        is_joining = said.start is not None and self._may_be_unknown
+        if state != "open" and not (state == "completed" and kind == "sessionEnd") and not is_joining:
+            raise Violation(f"{said} was delivered, though its session is {state}")
+        self.state = {"sessionComplete": "completed", "sessionEnd": "ended"}.get(kind, "open")
+
+    def _check_reason(self, said: Said, reason: Reason) -> None:
+        state = self.state
+        right = {
+            Reason.REJECTED: said.is_bad,
+            Reason.ATTEMPTS_EXHAUSTED: said.refusals.count(500) >= self.terms.attempts_max,
+            Reason.LOST_TOO_OFTEN: said.openings >= self.terms.openings_max,
+            Reason.TOO_OLD: self.terms.may_be_too_old,
+            Reason.AFTER_END: state in ("ended", "completed"),
+            Reason.SESSION_REFUSED: state == "refused",
+            Reason.NO_SESSION_START: said.start is None and self._may_be_unknown,
+        }
+        if not right.get(reason, False):
+            raise Violation(f"{said} was set aside as {reason}, though its session is {state}, with answers {said.refusals}")
+        if said.was_joined_at:
+            self.state = "open"
+        if said.kind == "sessionStart":
+            self.state = "refused"

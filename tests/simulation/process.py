@@ -1,0 +1,274 @@
+"""One relay process of the world: the real pump, router and input, between simulated outsides.
+
+In: seeds, limits, and the shared outside. Out: a process that can be stopped in an orderly way, killed or frozen. The order of its parts is
+that of `app.py`.
+"""
+
+from dataclasses import dataclass
+from random import Random
+from typing import TYPE_CHECKING, Final
+
+from simulation.api import Calls, Flight
+from simulation.consumer import Consumer
+from simulation.facts import Tenure, Violation
+from simulation.kafka import TOPIC
+from simulation.loop import HostLoop
+from simulation.stories import Said
+from simulation.topics import Letters, Memoirs
+
+from relay.api.collection import MediaCollection
+from relay.core import receipts
+from relay.core.assignment import Assignment
+from relay.core.backoff import Backoff
+from relay.core.commands import OpenSession, SendEvent
+from relay.core.pressure import Limits
+from relay.core.reasons import Reason
+from relay.core.router import Router, Rules
+from relay.core.starts import Starts
+from relay.errors import FatalConsumerError
+from relay.input.native import NativeInput
+from relay.kafka.dead_letters import DeadLetter
+from relay.kafka.source import CommitPoint, PartitionsAssigned, PartitionsLeaving, PartitionsLost, SourceMessage
+from relay.observe.metrics import Tallies
+from relay.pump import Pump
+
+if TYPE_CHECKING:
+    from simulation.world import World
+
+DRAIN_SECONDS_MAX: Final = 20.0
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the operator of a world has chosen."""
+
+    receipt_seconds: float
+    leaving_seconds_max: float
+    limits: Limits
+    rules: Rules
+
+    @classmethod
+    def draw(cls, random: Random) -> "Settings":
+        """Mostly the defaults, sometimes something small."""
+        small = random.random() < 0.3
+        has_few_lanes = random.random() < 0.05  # only what is forgotten makes room then, so it is forgotten soon
+        return cls(
+            receipt_seconds=random.choice((0.2, 0.2, 1.0)),
+            leaving_seconds_max=random.choice((10.0, 2.0)),
+            limits=Limits(
+                concurrency_max=random.choice((1, 3, 512)),
+                buffer_events_max=random.choice((3, 20)) if small else 100_000,
+                session_events_max=random.choice((2, 10)) if small else 1_000,
+                lanes_max=random.choice((2, 5)) if has_few_lanes else 500_000,
+                reopenings_per_second_max=random.choice((0.5, 50.0)),
+            ),
+            rules=Rules(
+                backoff=Backoff(0.5, random.choice((2.0, 30.0)), 15.0),
+                age_seconds_max=30.0 if random.random() < 0.1 else 82_800.0,
+                idle_seconds_max=random.choice((5.0, 30.0)) if has_few_lanes or random.random() < 0.1 else 1_800.0,
+            ),
+        )
+
+
+class Process:
+    """A relay."""
+
+    def __init__(self, world: "World", name: str) -> None:
+        """Start it."""
+        settings = world.settings
+        self.name = name
+        self.host = HostLoop(world.loop)
+        self.tenures: dict[Assignment, Tenure] = {}
+        self.is_stopping = False
+        self.was_frozen = False
+        self._is_hurried = False
+        self._world = world
+        dialect = MediaCollection()
+        self.router = Router(limits=settings.limits, rules=settings.rules, starts=Starts(required=dialect.required_start_params))
+        self.memoirs = Memoirs(name=name, world_loop=world.loop, host=self.host, random=world.random, faults=world.faults, log=world.state)
+        self.letters = Letters(world.loop, self.host, world.random, world.faults, self._stored)
+        self.letters.find = self._find
+        self.letters.is_down = lambda: world.are_letters_down
+        self.calls = Calls(
+            api=world.api, world_loop=world.loop, host=self.host, random=world.random, checks=world.account, flight_of=self._flight_of
+        )
+        self.consumer = Consumer(
+            name=name,
+            group=world.group,
+            topic=world.topic,
+            world_loop=world.loop,
+            host=self.host,
+            random=world.random,
+            faults=world.faults,
+            listener=self,
+            reply_seconds_max=max(settings.leaving_seconds_max, DRAIN_SECONDS_MAX),
+        )
+        self.pump = Pump(
+            router=self.router,
+            reader=NativeInput(),
+            calls=self.calls,
+            letters=self.letters,
+            memoirs=self.memoirs,
+            source=self.consumer,
+            tallies=Tallies(),
+            loop=self.host,
+            failed=self._failed,
+            receipt_seconds=settings.receipt_seconds,
+            leaving_seconds_max=settings.leaving_seconds_max,
+            idle_seconds_max=settings.rules.idle_seconds_max,
+            random=world.random,
+            clock=world.loop.clock,
+            wall_clock=world.loop.wall_clock,
+        )
+        self.calls.report = self.pump.put
+        self.pump.begin()
+
+    # --- its life ---------------------------------------------------------------------------------------------------------------------
+
+    def terminate(self) -> None:
+        """SIGTERM: drain, reply to the revoke of everything, leave, exit."""
+        self.is_stopping = True
+        self.router.drain()
+        self.pump.leaving_seconds_max = DRAIN_SECONDS_MAX
+        self.consumer.close(lambda: self._exit("exited"))
+
+    def hurry(self, seconds: float) -> None:
+        """SIGTERM, and another one soon after."""
+        self.terminate()
+        self._is_hurried = True
+        self.host.call_later(seconds, self.pump.hurry)
+
+    def freeze(self, seconds: float) -> None:
+        """SIGSTOP, and SIGCONT after a while."""
+        self.was_frozen = True
+        self.host.freeze()
+        self.consumer.missing(seconds)
+        self._world.loop.call_later(seconds, self.host.thaw)
+
+    @property
+    def is_quiet(self) -> bool:
+        """Nothing is under way."""
+        is_outside_quiet = not (self.calls.flights or self.letters.pending or self.memoirs.pending_count)
+        return is_outside_quiet and not self.host.is_frozen and self.consumer.is_quiet
+
+    def check_rest(self) -> None:
+        """When everything is quiet, all that was counted has come back to nothing."""
+        router, buffer = self.router, self.router.buffer
+        counts = (
+            router.in_flight,
+            buffer.event_count,
+            buffer.byte_count,
+            buffer.crowded_lanes,
+            len(router._orphans),
+            router.order_violations,
+        )
+        if any(counts):
+            raise Violation(f"{self.name} is at rest, and has not come back to nothing: {counts}")
+        lanes = list(router.lanes())
+        counted = (buffer.lane_count, router.sessions_open)
+        if counted != (len(lanes), sum(lane.session_id is not None for lane in lanes)):
+            raise Violation(f"{self.name} has miscounted its lanes and sessions: {counted}")
+
+    def crash(self) -> None:
+        """SIGKILL: everything in memory is gone; the group hears of it when its patience ends."""
+        self.is_stopping = True
+        self._world.loop.call_later(6.0, self.consumer.exclude)
+        self._exit("crashed")
+
+    def _failed(self, error: BaseException) -> None:
+        if not isinstance(error, FatalConsumerError):
+            raise error
+        self.is_stopping = True
+        self.host.call_soon(lambda: self._exit("fenced"))
+
+    def _exit(self, how: str) -> None:
+        if not self.host.is_alive:
+            return
+        self.host.die()
+        for tenure in self.tenures.values():
+            if not tenure.ended:
+                self._world.account.ended(tenure, how, self._in_flight(tenure))
+        self._world.account.gone(self.calls.flights)
+        self.memoirs.abandon()
+        self.letters.abandon()
+        self._world.exited(self, how)
+
+    # --- what its source says ---------------------------------------------------------------------------------------------------------
+
+    def hear(self, message: SourceMessage) -> None:
+        """A message reaches the loop of the process."""
+        world = self._world
+        world.trace("%s hears %s", self.name, message)
+        if isinstance(message, PartitionsLost):
+            self._lose([partition for _, partition in message.partitions])
+        elif isinstance(message, PartitionsLeaving):
+            for tenure in self._current([partition for _, partition in message.partitions]):
+                tenure.leaving_since = world.loop.now
+        self.pump.deliver(message)
+        if isinstance(message, PartitionsAssigned):
+            for position in message.partitions:
+                offset = position.offset or 0
+                assignment = self.router.assignments[TOPIC, position.partition]
+                ranges = receipts.read(position.metadata, offset)
+                self.tenures[assignment] = Tenure(self.name, position.partition, offset, ranges, world.loop.now)
+                world.account.tenure_counts[position.partition] += 1
+
+    def replied(self, partitions: list[int], points: list[CommitPoint] | None) -> None:
+        """Remember how many calls were under way when the partitions were let go."""
+        self._world.trace("%s replies %s for %s", self.name, points, partitions)
+        for tenure in self._current(partitions):
+            tenure.in_flight_at_end = self._in_flight(tenure)
+            waited = self._world.loop.now - tenure.leaving_since
+            tenure.was_hurried = self._is_hurried or waited >= self.pump.leaving_seconds_max
+            if points is None:
+                tenure.ended = "silent"
+                if not self.was_frozen:
+                    raise Violation(f"{self.name} says nothing when {tenure} leaves")
+
+    def let_go(self, partitions: list[int], cause: str) -> None:
+        """The consumer no longer holds these."""
+        for tenure in self._current(partitions):
+            if cause == "left" and (tenure.ended or self._world.is_state_troubled):
+                cause = "unstored"  # the farewell was not written in time, and the pump rightly said nothing
+            self._world.account.ended(tenure, cause, tenure.in_flight_at_end)
+
+    def _lose(self, partitions: list[int]) -> None:
+        for tenure in self._current(partitions):
+            tenure.is_excluded = True
+
+    def excluded(self) -> None:
+        """The group has given away what this process held."""
+        for tenure in self.tenures.values():
+            if not tenure.ended:
+                tenure.is_excluded = True
+
+    def _current(self, partitions: list[int]) -> list[Tenure]:
+        return [tenure for tenure in self.tenures.values() if tenure.partition in partitions and not tenure.ended_at]
+
+    def _in_flight(self, tenure: Tenure) -> int:
+        return sum(flight.tenure is tenure for flight in self.calls.flights)
+
+    # --- who is meant -----------------------------------------------------------------------------------------------------------------
+
+    def _flight_of(self, command: OpenSession | SendEvent) -> Flight:
+        lane = command.lane
+        record = lane.waiting[0].record
+        assert record is not None
+        head = self._world.topic.saids[lane.assignment.partition][record.offset]
+        if isinstance(command, OpenSession):
+            kind = "open"
+        elif command.event.record is not None:
+            kind = "event"
+        else:
+            kind = "end" if command.event.event_type == "sessionEnd" else "told"
+        flight = Flight(kind, lane.key, head, self.tenures[lane.assignment], command, self._world.loop.now)
+        self._world.trace("%s calls: %s %s", self.name, kind, head)
+        return flight
+
+    def _find(self, letter: DeadLetter) -> tuple[Said, Tenure]:
+        tenure = self.tenures[self.router.assignments[TOPIC, letter.partition]]
+        return self._world.topic.saids[letter.partition][letter.record.offset], tenure
+
+    def _stored(self, said: Said, reason: Reason) -> None:
+        self._world.trace("dead letter of %s: %s", said, reason)
+        self._world.account.stored(said, reason)

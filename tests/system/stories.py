@@ -1,0 +1,311 @@
+"""Restarts, crashes and rebalances under steady input: the stories that a test tells briefly and `bench/endurance.py` at length.
+
+In: a rig and how often. Out: figures, from the API's record and the state topic. What must hold is the caller's to assert.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from random import Random
+from typing import Final, NamedTuple
+
+from system.processes import RelayProcess, Scrape
+from system.rig import Findings, Rig
+from system.waiting import wait_for
+
+DRAIN_SECONDS_MAX: Final = 20.0
+FREEZE_SECONDS: Final = 8.0  # longer than the session timeouts of the rig and of the broker, so that the frozen relay loses its partitions
+UNDER_WAY_SECONDS: Final = 1.5  # what a relay had sent when it died may be taken later, by a busy API; the next owner comes after two seconds
+SETTLE_SECONDS: Final = 120.0
+EARLY_SHARE: Final = 0.25
+RELAYS_MAX: Final = 3
+ANSWER_SECONDS_MAX: Final = 0.2
+SLOW: Final = (f"all:slow+{ANSWER_SECONDS_MAX}:0.3",)  # applied at once, answered later: so every signal meets calls under way
+RECEIPT_SECONDS: Final = 0.2  # the default of RELAY_KAFKA__RECEIPT_SECONDS
+# About 0.6 s on a machine with nothing else to do: the slow answer, an interval, the commit, and an interval again for a receipt that was
+# still under way when the next fell due. The bound leaves room for a busy machine, and none for a relay that only commits every 5 s.
+REPEAT_AGE_MAX: Final = 3.0
+
+Tell = Callable[[str], None]
+
+
+class Crowd(NamedTuple):
+    """Who plays: so many player sessions in all, so many events per second together."""
+
+    sessions: int
+    rate: float
+
+
+@dataclass
+class Figures:
+    """What a story came to."""
+
+    findings: Findings
+    restarts: int
+    exit_seconds: list[float] = field(default_factory=list[float])
+    repeat_ages: list[float] = field(default_factory=list[float])
+    """For each repeated event: how long before the crash (or the freeze) it had been taken for the first time."""
+    repeated_per_crash: list[int] = field(default_factory=list[int])
+    openings_repeated: int = 0
+    openings_repeated_though_durable: list[str] = field(default_factory=list[str])
+    openings_resumed_needlessly: list[str] = field(default_factory=list[str])
+    """In place of a session that the API had closed, although the state topic knew of its end."""
+    order_violations: int = 0
+    zombies: int = 0
+    """How often a relay found, when it thawed, that its partitions were somebody else's."""
+
+    def assert_kept_in_order(self) -> None:
+        """Whatever happened: nothing lost, nothing overtaken, and no session opened twice whose id was durable."""
+        self.findings.assert_nothing_lost()
+        assert self.order_violations == 0
+        assert not self.openings_repeated_though_durable
+
+    def assert_repeated_nothing(self) -> None:
+        """What a SIGTERM promises."""
+        self.assert_kept_in_order()
+        self.findings.assert_no_repeats()
+        assert max(self.exit_seconds) < DRAIN_SECONDS_MAX
+
+    def assert_repeated_little(self) -> None:
+        """What a crash promises: only what was delivered since the last receipt comes again."""
+        self.assert_kept_in_order()
+        assert len(self.repeat_ages) == len(self.findings.repeats), "each repeat belongs to a crash"
+        assert max(self.repeat_ages, default=0.0) <= REPEAT_AGE_MAX
+        assert not self.openings_resumed_needlessly
+
+    def in_words(self) -> str:
+        """One paragraph for people."""
+        total = self.findings.total
+        words = [
+            f"{self.findings.events} events, {self.restarts} times: {total['missing']} lost, {total['out_of_order']} out of order",
+            f"{total['repeats']} repeated, {total['openings_needless']} opened without need, {total['openings_resumed']} opened in place",
+        ]
+        if self.exit_seconds:
+            words.append(f"exit after {min(self.exit_seconds):.2f} to {max(self.exit_seconds):.2f} s")
+        if self.repeated_per_crash:
+            words.append(f"repeated per crash: {self.repeated_per_crash}")
+        if self.repeat_ages:
+            words.append(f"the oldest of them had been taken {max(self.repeat_ages):.3f} s before the crash")
+        if self.openings_repeated:
+            words.append(f"openings repeated: {self.openings_repeated}, of these durable: {len(self.openings_repeated_though_durable)}")
+        if total["openings_resumed"]:
+            words.append(f"of those in place, after a durable end: {len(self.openings_resumed_needlessly)}")
+        if self.zombies:
+            words.append(f"zombies: {self.zombies}")
+        return "; ".join(words)
+
+
+def restart(rig: Rig, crowd: Crowd, *, times: int, random: Random, tell: Tell) -> Figures:
+    """SIGTERM at random moments; each time another relay takes over once the former has gone."""
+    rig.start_players(sessions=crowd.sessions, rate=crowd.rate)
+    exit_seconds: list[float] = []
+    violations = 0
+    for number in range(times):
+        relay = _start_serving(rig, random)
+        violations += _order_violations(relay)
+        began = time.monotonic()
+        relay.terminate()
+        code = relay.exit_code(DRAIN_SECONDS_MAX)
+        assert code == 0, f"exit code {code}; it said\n{relay.log_tail()}"
+        exit_seconds.append(time.monotonic() - began)
+        tell(f"{number + 1} of {times}: left after {exit_seconds[-1]:.2f} s")
+    figures = _settle_and_judge(rig, restarts=times, crashes=[])
+    figures.exit_seconds = exit_seconds
+    figures.order_violations += violations
+    return figures
+
+
+def crash(rig: Rig, crowd: Crowd, *, times: int, random: Random, tell: Tell) -> Figures:
+    """SIGKILL at random moments; each time another relay takes over when the group has noticed."""
+    rig.start_players(sessions=crowd.sessions, rate=crowd.rate)
+    crashes: list[float] = []
+    for number in range(times):
+        relay = _start_serving(rig, random)
+        crashes.append(relay.kill())
+        tell(f"{number + 1} of {times}: killed")
+    return _settle_and_judge(rig, restarts=times, crashes=crashes)
+
+
+def come_and_go(  # noqa: PLR0913  # settings, each by its name
+    rig: Rig, crowd: Crowd, *, times: int, random: Random, tell: Tell, trouble: Callable[[], None] | None = None
+) -> Figures:
+    """Three relays at most that join, leave, die, and freeze for longer than the group's patience; `trouble` is one thing more."""
+    rig.start_players(sessions=crowd.sessions, rate=crowd.rate)
+    crashes: list[float] = []
+    running = [rig.start_relay() for _ in range(RELAYS_MAX - 1)]
+    for relay in running:
+        relay.wait_until_ready()
+    deeds = _Deck(("join", "leave", "freeze", "join", "kill", *(("trouble",) if trouble else ("freeze",))), random)
+    for number in range(times):
+        deed = deeds.draw()
+        if deed == "join" and len(running) >= RELAYS_MAX:
+            deed = "leave"
+        elif deed in {"leave", "kill", "freeze"} and len(running) < 2:
+            deed = "join"
+        tell(f"{number + 1} of {times}: {deed}, {len(running)} run")
+        if deed == "join":
+            relay = rig.start_relay()
+            running.append(relay)
+            relay.wait_until_ready()
+        elif deed == "trouble":
+            assert trouble is not None
+            trouble()
+        else:
+            relay = random.choice(running)
+            if deed == "freeze":
+                relay.freeze()
+                crashes.append(time.monotonic())
+                time.sleep(FREEZE_SECONDS)
+                relay.thaw()
+                crashes.append(time.monotonic())
+            elif deed == "kill":
+                running.remove(relay)
+                crashes.append(relay.kill())
+            else:
+                running.remove(relay)
+                relay.terminate()
+                code = relay.exit_code(DRAIN_SECONDS_MAX)
+                assert code == 0, f"exit code {code}; it said\n{relay.log_tail()}"
+        time.sleep(random.uniform(0.5, 3.0))
+    return _settle_and_judge(rig, restarts=times, crashes=crashes)
+
+
+@dataclass
+class StuckFigures:
+    """What one stuck session cost the others."""
+
+    findings: Findings
+    finished_meanwhile: int
+    committed_meanwhile: int
+    repeated_after_restart: int
+    repeated_after_crash: int
+    rss_bytes: list[int]
+    """Of the relay: once a fifth of the others had finished, when all had, and after each of the two starts."""
+
+    def assert_repeated_nothing(self) -> None:
+        """Nothing that was finished came again: a receipt covers it, however far it lay beyond the committed offset."""
+        assert self.committed_meanwhile < self.finished_meanwhile, "a partition was held back"
+        assert (self.repeated_after_restart, self.repeated_after_crash) == (0, 0)
+        self.findings.assert_nothing_lost()
+        self.findings.assert_no_repeats()
+
+    def in_words(self) -> str:
+        """One paragraph for people."""
+        megabytes = ", ".join(f"{one / 2**20:.0f}" for one in self.rss_bytes)
+        return (
+            f"{self.findings.events} events, {self.finished_meanwhile} finished beside the stuck session with {self.committed_meanwhile}"
+            f" offsets committed: {self.repeated_after_restart} repeated by a restart, {self.repeated_after_crash} by a crash,"
+            f" {self.findings.total['missing']} lost, {self.findings.total['out_of_order']} out of order; MiB: {megabytes}"
+        )
+
+
+def get_stuck(rig: Rig, *, events: int, tell: Tell, rate: float = 2000.0) -> StuckFigures:
+    """One session of the first players is answered 503 for each event; the others finish; a restart and a crash follow."""
+    events_each = 50
+    stuck = "player-0-000000"
+    rig.api.tell("PUT", "/_watch/stuck", b'{"session": "%s"}' % stuck.encode())
+    relay = rig.start_relay()
+    relay.wait_until_ready()
+    shape = {"events_exactly": events_each, "ramp_up_seconds": events_each * 10}
+    sessions = max(2, events // events_each)
+    rig.start_players(sessions=sessions, rate=rate, shape=shape)
+    others = (sessions - 1) * events_each
+    finished = others + 1  # the stuck session was opened
+    relay.wait_until(lambda scrape: scrape.events("delivered") >= finished // 5, "a part of the others is delivered", SETTLE_SECONDS)
+    rss = [relay.rss_bytes()]
+    relay.wait_until(lambda scrape: scrape.events("delivered") == finished, "all others are delivered", SETTLE_SECONDS + events / rate)
+    tell(f"{others} events of others are delivered")
+    rss.append(relay.rss_bytes())
+    relay.terminate()
+    code = relay.exit_code(DRAIN_SECONDS_MAX)
+    assert code == 0, f"exit code {code}; it said\n{relay.log_tail()}"
+    committed = rig.committed_count()
+
+    relay = _read_again(rig, held_back=events_each - 1)
+    rss.append(relay.rss_bytes())
+    repeated_after_restart = len(rig.repeats())
+    tell(f"{repeated_after_restart} repeated by a restart")
+    relay.kill()
+
+    relay = _read_again(rig, held_back=events_each - 1)
+    rss.append(relay.rss_bytes())
+    repeated_after_crash = len(rig.repeats()) - repeated_after_restart
+    tell(f"{repeated_after_crash} repeated by a crash")
+    rig.api.tell("PUT", "/_watch/stuck", b'{"session": ""}')
+    rig.settle(SETTLE_SECONDS)
+    return StuckFigures(rig.judge(), finished, committed, repeated_after_restart, repeated_after_crash, rss)
+
+
+def _read_again(rig: Rig, *, held_back: int) -> RelayProcess:
+    """One more relay, once it has read everything from where the group stands and skipped what is finished."""
+    left = rig.cluster.uncommitted(rig.group, rig.topic)
+    relay = rig.start_relay()
+    relay.wait_until_ready()
+
+    def has_read(scrape: Scrape) -> bool:
+        return scrape.total("relay_consumed_records_total") == left and scrape.total("relay_buffered_events") == held_back
+
+    relay.wait_until(has_read, f"{left} records are read again, {held_back} of them wait", SETTLE_SECONDS)
+    return relay
+
+
+class _Deck:
+    """Draws each card once before any comes again, so that a short story has all of them."""
+
+    def __init__(self, cards: tuple[str, ...], random: Random) -> None:
+        self._cards = cards
+        self._random = random
+        self._left: list[str] = []
+
+    def draw(self) -> str:
+        if not self._left:
+            self._left = self._random.sample(self._cards, len(self._cards))
+        return self._left.pop()
+
+
+def _start_serving(rig: Rig, random: Random) -> RelayProcess:
+    """A relay at a random moment of its life: mostly it serves, sometimes it is only about to."""
+    relay = rig.start_relay()
+    if random.random() < EARLY_SHARE:
+        wait_for(lambda: relay.health("/livez")[0], "it listens to signals", 30)
+        time.sleep(random.uniform(0.0, 0.5))
+        return relay
+    relay.wait_until_ready()
+    wait_for(lambda: relay.scrape().events("delivered") > 0, "something is delivered", 30)
+    time.sleep(random.uniform(0.0, 2.5))
+    return relay
+
+
+def _settle_and_judge(rig: Rig, *, restarts: int, crashes: list[float]) -> Figures:
+    """Let the players end, give the last relay time, and look at the record."""
+    rig.stop_players()
+    if not any(relay.is_running for relay in rig.relays):
+        rig.start_relay()
+    rig.settle(SETTLE_SECONDS)
+    findings = rig.judge()
+    figures = Figures(findings, restarts)
+    figures.order_violations = sum(_order_violations(relay) for relay in rig.relays if relay.is_running)
+    figures.zombies = sum(len(relay.log_lines("partitions lost")) for relay in rig.relays)
+    durable = rig.durable()
+    for repeat in findings.repeated_openings:
+        figures.openings_repeated += 1
+        for earlier, opened_again_at in zip(repeat.api_sessions, repeat.taken_at[1:], strict=False):
+            if durable.opened_at.get(earlier, opened_again_at) < opened_again_at:
+                line = f"{repeat.session}: durable at {durable.opened_at[earlier]:.3f}, taken at {repeat.taken_at}, crashes {crashes}"
+                figures.openings_repeated_though_durable.append(line)
+    for session, at in rig.resumed():
+        before = [moment for moment in crashes if moment < at]
+        if not before or durable.ended_at.get(session, at) < max(before):
+            figures.openings_resumed_needlessly.append(session)
+    per_crash = dict.fromkeys(crashes, 0)
+    for repeat in findings.repeats:
+        after = [moment for moment in crashes if moment + UNDER_WAY_SECONDS >= repeat.taken_at[0]]
+        if after:
+            per_crash[min(after)] += 1
+            figures.repeat_ages.append(max(0.0, min(after) - repeat.taken_at[0]))
+    figures.repeated_per_crash = list(per_crash.values())
+    return figures
+
+
+def _order_violations(relay: RelayProcess) -> int:
+    return int(relay.scrape().total("relay_order_violations_total"))

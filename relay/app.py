@@ -6,9 +6,8 @@ In: settings. Out: a running relay, and its exit code. Only this module reads se
 import asyncio
 import logging
 import signal
-import time
-from collections.abc import Callable, Mapping
-from contextlib import AsyncExitStack
+from collections.abc import Callable, Coroutine, Mapping
+from contextlib import AsyncExitStack, suppress
 from typing import TypedDict
 from urllib.parse import urlsplit
 
@@ -22,10 +21,11 @@ from relay.api.dialect import Dialect
 from relay.api.edge import MediaEdge
 from relay.api.transport import Transport, stock_transport, tls_context
 from relay.core.backoff import Backoff
-from relay.core.pressure import CircuitState, Limits
+from relay.core.pressure import Limits
 from relay.core.router import Router, Rules
 from relay.core.starts import Starts
 from relay.errors import RelayError
+from relay.health import Verdict, is_live, is_ready
 from relay.input.native import NativeInput
 from relay.kafka.dead_letters import DeadLetters
 from relay.kafka.source import Source
@@ -36,14 +36,13 @@ from relay.kafka.state_topic_check import ensure_state_topic
 from relay.kafka.topics import dead_letter_topic, ensure_topics
 from relay.observe import logs
 from relay.observe.admin import Admin, health_routes
-from relay.observe.metrics import Metrics, Reading, Tallies
+from relay.observe.metrics import Metrics, Tallies
+from relay.parts import Parts
 from relay.pump import Pump
+from relay.readings import watch
 from relay.settings import Settings
 
 log = logging.getLogger("relay.app")
-
-LOOP_SILENT_SECONDS_MAX = 30.0  # the pump passes several times a second; a loop that is this late is stuck
-POLL_SILENT_SECONDS_MAX = 60.0  # polls come ten times a second, but for a revoke that waits for calls under way
 
 
 def run(settings: Settings) -> int:
@@ -94,10 +93,8 @@ class App:
         self._can_administer = can_administer
         self._stop_asked = asyncio.Event()
         self._failure: BaseException | None = None
-        self.pump: Pump | None = None
-        self.source: Source | None = None
-        self.letters: DeadLetters | None = None
-        self.memoirs: StateTopic | MemoryState | None = None
+        self._kafka: Outside = {"bootstrap_servers": settings.kafka.bootstrap_servers, "client": settings.kafka.client}
+        self.parts: Parts | None = None  # once it serves
         self.admin: Admin | None = None
         self.is_serving = asyncio.Event()
 
@@ -108,41 +105,72 @@ class App:
         if not self._stop_asked.is_set():
             log.info("asked to stop")
             self._stop_asked.set()
-        elif self.pump is not None:
+        elif self.parts is not None:
             log.warning("asked to stop again: leaving without waiting")
-            self.pump.hurry()
+            self.parts.pump.hurry()
+
+    def is_live(self) -> Verdict:
+        """For `/livez`."""
+        return is_live(self.parts)
+
+    def is_ready(self) -> Verdict:
+        """For `/readyz`."""
+        return is_ready(self.parts, is_stopping=self._stop_asked.is_set())
 
     async def run(self) -> int:
         """Start, serve, stop. Raises `RelayError` when the start fails."""
-        async with AsyncExitStack() as parts:
-            pump, source = await self._build(parts)
-            pump.begin()
-            source.start()
-            self.is_serving.set()
-            settings = self.settings
-            log.info("serving", extra={"version": relay.__version__, "dialect": settings.api.dialect, "state": settings.session.state})
-            if settings.session.state == "memory":
-                log.warning("sessions are remembered in memory only: a restart opens them again and repeats what was under way")
-            await self._stop_asked.wait()
-            if self._failure is None:
-                await self._drain(pump, source)
+        settings = self.settings
+        async with AsyncExitStack() as stack:
+            self.admin = Admin(
+                settings.admin.host, settings.admin.port, health_routes(live=self.is_live, ready=self.is_ready, metrics=self.metrics)
+            )
+            await self.admin.start()
+            stack.push_async_callback(self.admin.stop)
+            partitions = await self._unless_stopped(_ensure_topics(settings, self._kafka, can_administer=self._can_administer))
+            if partitions is not None:
+                await self._serve(stack, partitions)
         return self._exit_code()
 
-    async def _build(self, parts: AsyncExitStack) -> tuple[Pump, Source]:
-        """Build every part, from the outside in; what was built is taken down in reverse order."""
-        settings, loop = self.settings, asyncio.get_running_loop()
-        kafka: Outside = {"bootstrap_servers": settings.kafka.bootstrap_servers, "client": settings.kafka.client}
-        partitions = await _ensure_topics(settings, kafka, can_administer=self._can_administer)
+    # --- the inside -------------------------------------------------------------------------------------------------------------------
 
+    async def _unless_stopped(self, work: Coroutine[None, None, dict[str, int]]) -> dict[str, int] | None:
+        """Do the work, unless the relay is asked to stop meanwhile: a topic that is missing is waited for without end."""
+        working, stopping = asyncio.ensure_future(work), asyncio.ensure_future(self._stop_asked.wait())
+        await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
+        if working.done():
+            return working.result()
+        working.cancel()
+        with suppress(asyncio.CancelledError):
+            await working
+        return None
+
+    async def _serve(self, stack: AsyncExitStack, partitions: Mapping[str, int]) -> None:
+        settings = self.settings
+        self.parts = parts = self._build(stack, partitions)
+        watch(self.metrics, parts, is_ready=lambda: self.is_ready()[0])
+        parts.pump.begin()
+        parts.source.start()
+        self.is_serving.set()
+        log.info("serving", extra={"version": relay.__version__, "dialect": settings.api.dialect, "state": settings.session.state})
+        if settings.session.state == "memory":
+            log.warning("sessions are remembered in memory only: a restart opens them again and repeats what was under way")
+        await self._stop_asked.wait()
+        if self._failure is None:
+            await self._drain(parts)
+
+    def _build(self, stack: AsyncExitStack, partitions: Mapping[str, int]) -> Parts:
+        """Build every part, from the outside in; what was built is taken down in reverse order."""
+        settings, loop, kafka = self.settings, asyncio.get_running_loop(), self._kafka
         transport = _transport(settings)
-        parts.push_async_callback(transport.aclose)
+        stack.push_async_callback(transport.aclose)
         calls = Calls(_client(settings, self._dialect, transport), observe=self.tallies.request)
-        parts.push_async_callback(calls.stop)
-        self.memoirs = memoirs = _memoirs(settings, kafka, self.tallies, loop)
-        parts.callback(memoirs.close)
-        self.letters = letters = DeadLetters(topic=settings.kafka.dead_letter_topic_name, version=relay.__version__, loop=loop, **kafka)
-        parts.callback(letters.close)
-        self.source = source = Source(
+        stack.push_async_callback(calls.stop)
+        memoirs = _memoirs(settings, kafka, self.tallies, loop)
+        stack.callback(memoirs.close)
+        letters = DeadLetters(topic=settings.kafka.dead_letter_topic_name, version=relay.__version__, loop=loop, **kafka)
+        stack.callback(letters.close)
+        source = Source(
             topics=settings.kafka.topics,
             group_id=settings.kafka.group_id,
             group_protocol=settings.kafka.group_protocol,
@@ -152,8 +180,8 @@ class App:
             deliver=lambda message: pump.deliver(message),  # noqa: PLW0108  # the pump is built after the source
             **kafka,
         )
-        parts.push_async_callback(source.close)
-        self.pump = pump = Pump(
+        stack.push_async_callback(source.close)
+        pump = Pump(
             router=self.router,
             reader=NativeInput(
                 ignore_unknown_fields=settings.input.unknown_fields == "ignore", record_bytes_max=settings.limits.record_bytes_max
@@ -170,51 +198,13 @@ class App:
             idle_seconds_max=settings.session.idle_seconds_max,
         )
         calls.report_to(pump.put, self._failed)
-        watch(self.metrics, self)
-        self.admin = Admin(
-            settings.admin.host, settings.admin.port, health_routes(live=self.is_live, ready=self.is_ready, metrics=self.metrics)
-        )
-        await self.admin.start()
-        parts.push_async_callback(self.admin.stop)
-        return pump, source
+        return Parts(self.router, pump, source, letters, memoirs)
 
-    def is_live(self) -> tuple[bool, Mapping[str, object]]:
-        """Progress, not mere life: the loop turns and Kafka is polled. An outage of the API is no reason to restart."""
-        now = time.monotonic()
-        assert self.pump is not None
-        assert self.source is not None
-        loop_silent = now - self.pump.last_pass_at
-        poll_silent = now - self.source.last_poll_at
-        reasons = {"loop_silent_seconds": round(loop_silent, 1), "poll_silent_seconds": round(poll_silent, 1)}
-        return loop_silent < LOOP_SILENT_SECONDS_MAX and poll_silent < POLL_SILENT_SECONDS_MAX, reasons
-
-    def is_ready(self) -> tuple[bool, Mapping[str, object]]:
-        """In the group, and nothing that only the operators can mend stands in the way."""
-        held = {
-            operation: circuit.advice
-            for operation, circuit in (("open", self.router.opening), ("send", self.router.sending))
-            if circuit.state is CircuitState.HELD
-        }
-        letters_failure = self.letters.failure if self.letters is not None and self.letters.is_failing else None
-        state_failure = self.memoirs.failure if self.memoirs is not None and self.memoirs.is_failing else None
-        reasons = {
-            "assigned_partitions": len(self.router.assignments),
-            "held": held,
-            "dead_letters": letters_failure,
-            "state": state_failure,
-            "is_stopping": self._stop_asked.is_set(),
-        }
-        has_joined = self.pump is not None and self.pump.has_joined
-        nothing_fails = not held and letters_failure is None and state_failure is None
-        return has_joined and nothing_fails and not self._stop_asked.is_set(), reasons
-
-    # --- the inside -------------------------------------------------------------------------------------------------------------------
-
-    async def _drain(self, pump: Pump, source: Source) -> None:
+    async def _drain(self, parts: Parts) -> None:
         """Nothing new leaves; calls under way end; memoirs, receipts and offsets are written; the group is left."""
         self.router.drain()
-        pump.leaving_seconds_max = self.settings.drain_seconds_max
-        has_left = await source.close()
+        parts.pump.leaving_seconds_max = self.settings.drain_seconds_max
+        has_left = await parts.source.close()
         log.info(
             "stopped",
             extra={
@@ -237,40 +227,6 @@ class App:
         if self._failure is None:
             return 0
         return self._failure.exit_code if isinstance(self._failure, RelayError) else 1
-
-
-def watch(metrics: Metrics, app: App) -> None:
-    """Readings for the metrics: nothing is updated per event, all is read at the scrape."""
-    router, pump, source, letters = app.router, app.pump, app.source, app.letters
-    assert pump is not None
-    assert source is not None
-    assert letters is not None
-
-    def oldest_undelivered_seconds() -> float:
-        oldest = [moment for one in router.assignments.values() if (moment := one.ledger.oldest_appended_at) is not None]
-        return max(0.0, time.monotonic() - min(oldest)) if oldest else 0.0
-
-    def last_delivery_timestamp() -> float:
-        return 0.0 if pump.last_delivery_at is None else time.time() - (time.monotonic() - pump.last_delivery_at)
-
-    readings: dict[str, Callable[[], Reading]] = {
-        "sessions_open": lambda: router.sessions_open,
-        "lanes": lambda: router.buffer.lane_count,
-        "buffered_events": lambda: router.buffer.event_count,
-        "buffered_bytes": lambda: router.buffer.byte_count,
-        "api_requests_in_flight": lambda: router.in_flight,
-        "order_violations_total": lambda: router.order_violations,
-        "circuit_state": lambda: {("open",): router.opening.state, ("send",): router.sending.state},
-        "assigned_partitions": lambda: len(router.assignments),
-        "consumer_lag_messages": lambda: {(topic, str(partition)): lag for (topic, partition), lag in source.lag().items()},
-        "restoring_partitions": lambda: app.memoirs.restoring_count if app.memoirs is not None else 0,
-        "oldest_undelivered_seconds": oldest_undelivered_seconds,
-        "dlq_pending": lambda: letters.pending_count,
-        "ready": lambda: app.is_ready()[0],
-        "last_delivery_timestamp_seconds": last_delivery_timestamp,
-    }
-    for name, read in readings.items():
-        metrics.watch(name, read)
 
 
 def _dialect(settings: Settings, tallies: Tallies) -> Dialect:

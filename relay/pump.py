@@ -70,6 +70,7 @@ class Pump:
         self.router = router
         self.last_pass_at = clock()
         self.last_delivery_at: float | None = None
+        self.last_progress_at = self.last_pass_at
         self.has_joined = False  # the group has given us an assignment, be it empty
         self.leaving_seconds_max = leaving_seconds_max
         self._reader = reader
@@ -175,6 +176,8 @@ class Pump:
         for command in router.turns(now):
             perform[type(command)](command)
         self._keeper.depart_if_quiet()
+        if not router.is_stalled:
+            self.last_progress_at = now
         self._check_fullness()
         self._reporter.watch(router)
         self._set_alarm(now)

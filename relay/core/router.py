@@ -129,6 +129,13 @@ class Router:
             commands += self._turn(lane, now)
         return commands
 
+    @property
+    def is_stalled(self) -> bool:
+        """Whether lanes wait for a turn and nothing under way would end the wait. For a moment that is so; for long it is a bug."""
+        if self.in_flight or self.is_draining or not (self._openings or self._reopenings or self._sendings):
+            return False
+        return self.opening.state is CircuitState.CLOSED and self.sending.state is CircuitState.CLOSED
+
     def wake_at(self) -> float | None:
         """When `turns` may have more to say by time alone."""
         if self.is_draining or self.in_flight >= self._limits.concurrency_max:

@@ -1,0 +1,41 @@
+"""Readings for the metrics: nothing is updated per event, all is read at the scrape.
+
+In: the parts. Out: a function for each metric of the catalogue that is watched.
+"""
+
+import time
+from collections.abc import Callable
+
+from relay.observe.metrics import Metrics, Reading
+from relay.parts import Parts
+
+
+def watch(metrics: Metrics, parts: Parts, *, is_ready: Callable[[], bool]) -> None:
+    """Let the metrics read from the parts."""
+    router, pump, source, letters, memoirs = parts
+
+    def oldest_undelivered_seconds() -> float:
+        oldest = [moment for one in router.assignments.values() if (moment := one.ledger.oldest_appended_at) is not None]
+        return max(0.0, time.monotonic() - min(oldest)) if oldest else 0.0
+
+    def last_delivery_timestamp() -> float:
+        return 0.0 if pump.last_delivery_at is None else time.time() - (time.monotonic() - pump.last_delivery_at)
+
+    readings: dict[str, Callable[[], Reading]] = {
+        "sessions_open": lambda: router.sessions_open,
+        "lanes": lambda: router.buffer.lane_count,
+        "buffered_events": lambda: router.buffer.event_count,
+        "buffered_bytes": lambda: router.buffer.byte_count,
+        "api_requests_in_flight": lambda: router.in_flight,
+        "order_violations_total": lambda: router.order_violations,
+        "circuit_state": lambda: {("open",): router.opening.state, ("send",): router.sending.state},
+        "assigned_partitions": lambda: len(router.assignments),
+        "consumer_lag_messages": lambda: {(topic, str(partition)): lag for (topic, partition), lag in source.lag().items()},
+        "restoring_partitions": lambda: memoirs.restoring_count,
+        "oldest_undelivered_seconds": oldest_undelivered_seconds,
+        "dlq_pending": lambda: letters.pending_count,
+        "ready": is_ready,
+        "last_delivery_timestamp_seconds": last_delivery_timestamp,
+    }
+    for name, read in readings.items():
+        metrics.watch(name, read)

@@ -25,8 +25,9 @@ from relay.core.assignment import Assignment
 from relay.core.commands import Command, Finish, OpenSession, SendEvent
 from relay.core.events import ApiSessionId, EventType, PlayerEvent, Record, SessionKey
 from relay.core.inputs import Accepted, Answered, Arrived, Assigned, Opened
+from relay.core.patience import Rules
 from relay.core.pressure import Limits
-from relay.core.router import Router, Rules
+from relay.core.router import Router
 from relay.core.starts import Starts
 
 LANES = 2_000

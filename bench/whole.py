@@ -4,8 +4,8 @@
 
 A realistic crowd is produced once. Then the relay reads it from the beginning, again and again, as another group each time; a small server
 answers at once. Counted is the CPU time of the relay's process, librdkafka's threads included, from the first delivered event to the last.
-What is compared: `state` (sessions kept in Kafka against in memory), `transport` (ours against httpx's), `connections` (2,000 against 64 under
-way at once), or nothing (`none`).
+What is compared: `state` (sessions kept in Kafka against in memory), `transport` (ours against httpx's), `connections` (2,000 against 64
+under way at once), or nothing (`none`).
 """
 
 import argparse
@@ -155,7 +155,7 @@ def main() -> None:
     count = produce(arguments.bootstrap, topic, events=arguments.events, sessions=arguments.sessions)
     variants = VARIANTS.get(arguments.compare, ({},))
     command = [sys.executable, __file__, "serve"]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:  # noqa: S603 - ourselves
         assert server.stdin is not None
         assert server.stdout is not None
         url = f"http://127.0.0.1:{server.stdout.readline().strip()}"

@@ -21,8 +21,9 @@ from relay.api.dialect import Dialect
 from relay.api.edge import MediaEdge
 from relay.api.transport import Transport, stock_transport, tls_context
 from relay.core.backoff import Backoff
+from relay.core.patience import Rules
 from relay.core.pressure import Limits
-from relay.core.router import Router, Rules
+from relay.core.router import Router
 from relay.core.starts import Starts
 from relay.errors import RelayError
 from relay.health import Verdict, is_live, is_ready

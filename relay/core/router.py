@@ -1,31 +1,21 @@
-"""The one door into the core: event → lane, answer → session, and whose turn it is.
+"""The one door into the core: event → lane, answer → session. It opens, bounds and retires lanes.
 
-In: everything that can happen (`inputs.py`), with the time. Out: commands (`commands.py`).
-
-Lanes with something to say stand in one of three queues: openings go first, so that a flood of pings does not delay a session's start;
-openings in place of lost sessions come at a limited rate; events go round-robin, so that a busy session does not delay the others.
+In: everything that can happen (`inputs.py`), with the time. Out: commands (`commands.py`). Whose turn it is, `turns.py` knows; when an
+event is given up, `patience.py`; what becomes of a session, `session.py`.
 """
 
-from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Final
 
-import msgspec
-
 from relay.core.assignment import Assignment, Stage
-from relay.core.backoff import Backoff
 from relay.core.commands import Announce, Change, Command, Finish, Forget, Remember, SetAside, Skip, Wait
 from relay.core.events import EventType, Record, SessionKey
 from relay.core.inputs import (
-    Accepted,
     Answered,
     Arrived,
     Assigned,
-    GivenUp,
     Input,
     Leaving,
-    Lost,
-    LostTooOften,
     Misconfigured,
     NextComplete,
     NextEnd,
@@ -33,29 +23,25 @@ from relay.core.inputs import (
     NextJoin,
     NextStart,
     NextTold,
-    Opened,
-    Refused,
     Revoked,
     StoredAside,
     TryAgain,
     Unreadable,
-    Verdict,
     Woke,
 )
-from relay.core.lane import IN_FLIGHT_FROM, SENDING_FROM, Lane, State
+from relay.core.lane import IN_FLIGHT_FROM, Lane, State
 from relay.core.ledger import Taken
 from relay.core.memoir import Memoir
 from relay.core.memoir import restore as restore_lane
-from relay.core.pressure import Allowance, Buffer, Circuit, CircuitState, Limits
-from relay.core.reasons import Reason
+from relay.core.patience import MISCONFIGURED, Rules, begin_try, weigh
+from relay.core.pressure import Buffer, Circuit, CircuitState, Limits
 from relay.core.session import Happened, advance
 from relay.core.starts import Starts
+from relay.core.turns import Turns
 
 EVENT_OVERHEAD_BYTES: Final = 400  # what a waiting event costs besides its bytes, measured on CPython 3.11
-_SERVER_ERROR: Final = 500
 
 _OVER: Final = frozenset({State.ABSENT, State.COMPLETED, State.ENDED, State.REFUSED})
-MISCONFIGURED: Final = "misconfigured"
 
 _NEXT: Final[dict[EventType, Happened]] = {
     EventType.SESSION_START: NextStart(),
@@ -67,38 +53,21 @@ _NEXT_TOLD: Final = NextTold()
 _NEXT_JOIN: Final = NextJoin()
 
 
-class Rules(msgspec.Struct, frozen=True):
-    """What the operator decides about tries, openings and forgetting."""
-
-    backoff: Backoff = Backoff()
-    attempts_max: int = 8
-    age_seconds_max: float = 82_800.0
-    openings_max: int = 3  # API sessions that are opened for one event
-    idle_seconds_max: float = 1_800.0
-
-
 class Router:
     """All lanes of this process."""
 
     def __init__(self, *, limits: Limits, rules: Rules, starts: Starts) -> None:
         """Begin with no partition."""
         self.assignments: dict[tuple[str, int], Assignment] = {}
-        self.opening = Circuit(concurrency_max=limits.concurrency_max)
-        self.sending = Circuit(concurrency_max=limits.concurrency_max)
         self.buffer = Buffer(limits)
-        self.in_flight = 0
+        self._turns = Turns(limits)
+        self.opening = self._turns.opening
+        self.sending = self._turns.sending
         self.sessions_open = 0
         self.order_violations = 0
-        self.is_draining = False
         self._limits = limits
         self._rules = rules
         self._starts = starts
-        self._openings: deque[Lane] = deque()
-        self._reopenings: deque[Lane] = deque()
-        self._sendings: deque[Lane] = deque()
-        self._reopening_allowance = Allowance(limits.reopenings_per_second_max)
-        self._waiting: dict[Lane, bool] = {}  # lanes with a timer → whether the API itself asked for the wait
-        self._orphans: dict[tuple[str, int, SessionKey], Lane] = {}  # in flight for an assignment that is gone
         self._handlers: dict[type[Input], Callable[..., list[Command]]] = {
             Arrived: self._arrived,
             Answered: self._answered,
@@ -117,47 +86,36 @@ class Router:
     def turns(self, now: float) -> list[Command]:
         """Let go whoever may go now. Ask again when something happened, or at `wake_at`."""
         commands: list[Command] = []
-        if self.is_draining:
+        turns = self._turns
+        if turns.is_draining:
             return commands
-        for circuit in (self.opening, self.sending):
-            if circuit.looks_out(now):
-                self._stop_waiting(circuit)
-        while self.in_flight < self._limits.concurrency_max:
-            lane = self._next_lane(now)
-            if lane is None:
-                break
+        turns.look_out(now)
+        while (lane := turns.next(now)) is not None:
             commands += self._turn(lane, now)
         return commands
 
-    @property
-    def is_stalled(self) -> bool:
-        """Whether lanes wait for a turn and nothing under way would end the wait. For a moment that is so; for long it is a bug."""
-        if self.in_flight or self.is_draining or not (self._openings or self._reopenings or self._sendings):
-            return False
-        return self.opening.state is CircuitState.CLOSED and self.sending.state is CircuitState.CLOSED
-
     def wake_at(self) -> float | None:
         """When `turns` may have more to say by time alone."""
-        if self.is_draining or self.in_flight >= self._limits.concurrency_max:
-            return None
-        moments: list[float | None] = []
-        if self.sending.state is CircuitState.CLOSED or self._sendings:
-            moments.append(self.sending.ask_again_at())
-        if self.opening.state is CircuitState.CLOSED or self._openings:
-            moments.append(self.opening.ask_again_at())
-        if self._reopenings:  # both must admit them; the moment that one of them gave may be past while the other still says no
-            moments.append(self._reopening_at())
-        return min((moment for moment in moments if moment is not None), default=None)
+        return self._turns.ask_again_at()
 
-    def _reopening_at(self) -> float | None:
-        allowed_at = self._reopening_allowance.ask_again_at()
-        if self.opening.state is not CircuitState.CLOSED:
-            return max(allowed_at, self.opening.ask_again_at() or 0.0)
-        return allowed_at if self.opening.admits(allowed_at) else None  # else a call that lands makes room
+    @property
+    def in_flight(self) -> int:
+        """Calls under way."""
+        return self._turns.in_flight
+
+    @property
+    def orphan_count(self) -> int:
+        """Calls under way for assignments that are gone."""
+        return self._turns.orphan_count
+
+    @property
+    def is_stalled(self) -> bool:
+        """Whether lanes could go, and none does."""
+        return self._turns.is_stalled
 
     def drain(self) -> None:
         """Nothing new leaves from now on; calls under way may end."""
-        self.is_draining = True
+        self._turns.is_draining = True
 
     def restore(self, assignment: Assignment, key: SessionKey, memoir: Memoir, now: float) -> None:
         """Take up a session where its memoir says it stood; of two memoirs the higher place in the log wins."""
@@ -236,7 +194,7 @@ class Router:
         if len(lane.waiting) == self._limits.session_events_max:
             buffer.crowded_lanes += 1
         if lane.state < IN_FLIGHT_FROM and not lane.is_queued and not lane.is_waiting:
-            self._queue(lane)
+            self._turns.queue(lane)
         return []
 
     def _unreadable(self, happened: Unreadable, _now: float) -> list[Command]:
@@ -293,153 +251,51 @@ class Router:
             buffer.byte_count -= sum(_size(event.record) for event in lane.waiting if event.record is not None)
             buffer.crowded_lanes -= len(lane.waiting) >= self._limits.session_events_max
             self.sessions_open -= lane.session_id is not None
-            self._waiting.pop(lane, None)
-            if lane.is_in_flight:
-                self._orphans[assignment.topic, assignment.partition, lane.key] = lane
-        for queue in (self._openings, self._reopenings, self._sendings):
-            kept = [lane for lane in queue if lane.assignment is not assignment]
-            queue.clear()
-            queue.extend(kept)
+        self._turns.drop(assignment)
         return []
 
     # --- what comes from the API and from timers ----------------------------------------------------------------------------------
 
     def _answered(self, happened: Answered, now: float) -> list[Command]:
-        lane, verdict = happened.lane, happened.verdict
-        circuit = self.sending if lane.state >= SENDING_FROM else self.opening
-        circuit.land()
-        self.in_flight -= 1
-        lane.assignment.in_flight -= 1
-        began_to_hold = self._note(circuit, verdict, now)
+        lane, verdict, turns = happened.lane, happened.verdict, self._turns
+        circuit = turns.land(lane, verdict, now)
         if lane.assignment.stage is Stage.GONE:
-            self._orphan_landed(lane)
+            turns.orphan_landed(lane, self.assignments.get((lane.assignment.topic, lane.assignment.partition)))
             return []
         if isinstance(verdict, Misconfigured):
             verdict = TryAgain(MISCONFIGURED, verdict.status)
-        weighed = self._weigh(lane, verdict, circuit, now)
+        weighed = weigh(lane, verdict, self._rules, circuit, now)
         commands = self._advance(lane, weighed)
         if isinstance(weighed, TryAgain):
             commands += self._try_later(lane, weighed, circuit)
         elif lane.waiting:
-            self._queue(lane)
-        if began_to_hold:
-            self._stop_waiting(circuit)
+            turns.queue(lane)
+        if circuit.state is CircuitState.HELD:
+            turns.stop_waiting(circuit)
         return commands
 
     def _woke(self, happened: Woke, _now: float) -> list[Command]:
-        lane = happened.lane
-        if happened.ticket == lane.ticket and self._waiting.pop(lane, None) is not None:
-            lane.is_waiting = False
-            self._queue(lane)
+        self._turns.wake(happened.lane, happened.ticket)
         return []
 
-    @staticmethod
-    def _note(circuit: Circuit, verdict: Verdict, now: float) -> bool:
-        """Tell the circuit how the call ended; True when it begins to hold."""
-        if isinstance(verdict, Misconfigured):
-            return circuit.misconfigured(now, verdict.advice)
-        if isinstance(verdict, TryAgain):
-            circuit.fail(now)
-        elif not isinstance(verdict, Refused) or verdict.status:  # one that never left says nothing about the API
-            circuit.succeed(now)
-        return False
-
-    def _weigh(self, lane: Lane, verdict: Accepted | Opened | Lost | Refused | TryAgain, circuit: Circuit, now: float) -> Happened:
-        """Whether a failure is one too many for the event at the head. Only a destination that serves others may be the judge of that."""
-        if isinstance(verdict, Lost):
-            return LostTooOften(verdict.status) if lane.openings >= self._rules.openings_max else verdict
-        if not isinstance(verdict, TryAgain):
-            return verdict
-        has_served = circuit.served > lane.served_seen
-        lane.served_seen = circuit.served
-        if not has_served or circuit.state is not CircuitState.CLOSED or verdict.cause == MISCONFIGURED:
-            return verdict
-        lane.strikes += verdict.status == _SERVER_ERROR
-        if lane.strikes >= self._rules.attempts_max:
-            return GivenUp(Reason.ATTEMPTS_EXHAUSTED, verdict.status, verdict.cause)
-        record = lane.waiting[0].record
-        if record is not None and now - record.appended_at > self._rules.age_seconds_max:
-            return GivenUp(Reason.TOO_OLD, verdict.status, verdict.cause)
-        return verdict
-
     def _try_later(self, lane: Lane, failure: TryAgain, circuit: Circuit) -> list[Command]:
-        """Wait for a timer; while the circuit is not closed, wait in the queue instead: the circuit sets the pace then."""
         lane.failures += 1
-        retried = Announce(lane, Change.RETRIED, failure.cause, failure.status)
-        asked = self._rules.backoff.asked_seconds(failure.retry_after_seconds)
-        if circuit.state is not CircuitState.CLOSED and not asked:
-            self._queue(lane)
-            return [retried]
-        lane.is_waiting = True
-        lane.ticket += 1
-        self._waiting[lane] = asked > 0
-        return [Wait(lane, asked, self._rules.backoff.jitter_seconds(lane.failures), lane.ticket), retried]
+        backoff = self._rules.backoff
+        asked = backoff.asked_seconds(failure.retry_after_seconds)
+        commands: list[Command] = [Announce(lane, Change.RETRIED, failure.cause, failure.status)]
+        if self._turns.wait(lane, circuit, is_asked=asked > 0):
+            commands.append(Wait(lane, asked, backoff.jitter_seconds(lane.failures), lane.ticket))
+        return commands
 
-    def _stop_waiting(self, circuit: Circuit) -> None:
-        """From now on the circuit sets the pace: who waits for a timer of its own comes to the queue, unless the API asked for the wait."""
-        waiting = [lane for lane, was_asked in self._waiting.items() if not was_asked and self._circuit_of(lane) is circuit]
-        for lane in waiting:
-            del self._waiting[lane]
-            lane.is_waiting = False
-            lane.ticket += 1
-            self._queue(lane)
-
-    def _orphan_landed(self, orphan: Lane) -> None:
-        """A call that outlived its assignment has ended: its session may go on in the assignment that came after."""
-        place = (orphan.assignment.topic, orphan.assignment.partition)
-        del self._orphans[*place, orphan.key]
-        successor = self.assignments[place].lanes.get(orphan.key) if place in self.assignments else None
-        if successor is not None and successor.waiting and not successor.is_queued:
-            self._queue(successor)
-
-    # --- whose turn it is ---------------------------------------------------------------------------------------------------------
-
-    def _queue(self, lane: Lane) -> None:
-        if self._orphans and (lane.assignment.topic, lane.assignment.partition, lane.key) in self._orphans:
-            return  # one call at a time, even across a rebalance
-        lane.is_queued = True
-        if _is_sending_next(lane):
-            self._sendings.append(lane)
-        elif lane.state is State.LOST:
-            self._reopenings.append(lane)
-        else:
-            self._openings.append(lane)
-
-    def _circuit_of(self, lane: Lane) -> Circuit:
-        return self.sending if _is_sending_next(lane) else self.opening
-
-    def _next_lane(self, now: float) -> Lane | None:
-        if self._openings and self.opening.admits(now):
-            return self._pop(self._openings)
-        if self._reopenings and self.opening.admits(now) and self._reopening_allowance.admits(now):
-            self._reopening_allowance.take()
-            return self._pop(self._reopenings)
-        if self._sendings and self.sending.admits(now):
-            return self._pop(self._sendings)
-        return None
-
-    @staticmethod
-    def _pop(queue: deque[Lane]) -> Lane:
-        lane = queue.popleft()
-        lane.is_queued = False
-        return lane
+    # --- turns --------------------------------------------------------------------------------------------------------------------
 
     def _turn(self, lane: Lane, now: float) -> list[Command]:
-        if lane.assignment.stage is not Stage.OWNED:
-            return []
         commands = self._advance(lane, self._next(lane))
         if lane.state < IN_FLIGHT_FROM:  # it was set aside without a call
             if lane.waiting:
-                self._queue(lane)
+                self._turns.queue(lane)
             return commands
-        circuit = self.sending if lane.state >= SENDING_FROM else self.opening
-        circuit.depart(now)
-        self.in_flight += 1
-        lane.assignment.in_flight += 1
-        if lane.judge is not circuit:
-            lane.judge = circuit
-            lane.served_seen = circuit.served
-            lane.strikes = 0
+        begin_try(lane, self._turns.depart(lane, now))
         if lane.attempts == 0:
             lane.first_tried_at = now
             self._check_order(lane)
@@ -514,13 +370,6 @@ def _arrived_again(lane: Lane, record: Record) -> list[Command]:
 
 def _size(record: Record) -> int:
     return len(record.value or b"") + len(record.key or b"") + EVENT_OVERHEAD_BYTES
-
-
-def _is_sending_next(lane: Lane) -> bool:
-    """Whether the lane's next call is one of events: only an open session has any."""
-    if lane.state is State.READY:
-        return True
-    return lane.state is State.COMPLETED and lane.waiting[0].event_type is EventType.SESSION_END
 
 
 def _not_new(taken: Taken, assignment: Assignment, offset: int) -> list[Command]:

@@ -20,8 +20,9 @@ from relay.core.events import ApiSessionId, Details, EventType, PlayerEvent, Rec
 from relay.core.inputs import Accepted, Answered, Arrived, Assigned, Input, Leaving, Opened, Revoked, StoredAside, Verdict, Woke
 from relay.core.lane import Lane, State
 from relay.core.ledger import Ledger
+from relay.core.patience import Rules
 from relay.core.pressure import Limits
-from relay.core.router import EVENT_OVERHEAD_BYTES, Router, Rules
+from relay.core.router import EVENT_OVERHEAD_BYTES, Router
 from relay.core.starts import Starts
 
 if TYPE_CHECKING:

@@ -12,10 +12,11 @@ from relay.core.inputs import Accepted, Answered, Arrived, Lost, Refused, Stored
 from relay.core.lane import State
 from relay.core.ledger import Ledger
 from relay.core.memoir import read, write
+from relay.core.patience import Rules
 from relay.core.playback import Playback
 from relay.core.pressure import Limits
 from relay.core.reasons import Reason
-from relay.core.router import EVENT_OVERHEAD_BYTES, Rules
+from relay.core.router import EVENT_OVERHEAD_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Callable

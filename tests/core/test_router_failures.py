@@ -11,8 +11,8 @@ from relay.core.commands import Change, SendEvent
 from relay.core.events import Details, EventType
 from relay.core.inputs import Lost, Misconfigured, Refused, TryAgain
 from relay.core.lane import State
+from relay.core.patience import Rules
 from relay.core.pressure import CircuitState
-from relay.core.router import Rules
 from relay.core.starts import Starts
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ import pytest
 from relay.core.commands import OpenSession, SendEvent
 from relay.core.events import EventType
 from relay.core.inputs import Accepted, Lost, Opened, TryAgain
+from relay.core.patience import Rules
 from relay.core.pressure import CircuitState, Limits
-from relay.core.router import Rules
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -11,8 +11,8 @@ from relay.core.commands import Cause, Change, OpenSession, SendEvent
 from relay.core.events import ApiSessionId, Details, EventType, PlayerEvent
 from relay.core.inputs import Accepted, Lost, Opened, Refused, TryAgain
 from relay.core.lane import State
+from relay.core.patience import Rules
 from relay.core.pressure import Limits
-from relay.core.router import Rules
 from relay.core.starts import Starts
 
 if TYPE_CHECKING:

@@ -32,9 +32,10 @@ from relay.core.inputs import (
     Woke,
 )
 from relay.core.lane import IN_FLIGHT_FROM, State
+from relay.core.patience import Rules
 from relay.core.pressure import CircuitState, Limits
 from relay.core.reasons import Reason
-from relay.core.router import EVENT_OVERHEAD_BYTES, Router, Rules
+from relay.core.router import EVENT_OVERHEAD_BYTES, Router
 from relay.core.starts import Starts
 
 PARTITIONS = range(2)

@@ -21,9 +21,10 @@ from relay.core import receipts
 from relay.core.assignment import Assignment
 from relay.core.backoff import Backoff
 from relay.core.commands import OpenSession, SendEvent
+from relay.core.patience import Rules
 from relay.core.pressure import Limits
 from relay.core.reasons import Reason
-from relay.core.router import Router, Rules
+from relay.core.router import Router
 from relay.core.starts import Starts
 from relay.errors import FatalConsumerError
 from relay.input.native import NativeInput
@@ -159,7 +160,7 @@ class Process:
             buffer.event_count,
             buffer.byte_count,
             buffer.crowded_lanes,
-            len(router._orphans),
+            router.orphan_count,
             router.order_violations,
         )
         if any(counts):

@@ -21,6 +21,7 @@ from relay.core import receipts
 from relay.core.assignment import Assignment
 from relay.core.backoff import Backoff
 from relay.core.commands import OpenSession, SendEvent
+from relay.core.inputs import Answered, Opened
 from relay.core.patience import Rules
 from relay.core.pressure import Limits
 from relay.core.reasons import Reason
@@ -29,7 +30,7 @@ from relay.core.starts import Starts
 from relay.errors import FatalConsumerError
 from relay.input.native import NativeInput
 from relay.kafka.dead_letters import DeadLetter
-from relay.kafka.source import CommitPoint, PartitionsAssigned, PartitionsLeaving, PartitionsLost, SourceMessage
+from relay.kafka.source import CommitPoint, Committed, PartitionsAssigned, PartitionsLeaving, PartitionsLost, SourceMessage
 from relay.observe.metrics import Tallies
 from relay.pump import Pump
 
@@ -121,7 +122,7 @@ class Process:
             clock=world.loop.clock,
             wall_clock=world.loop.wall_clock,
         )
-        self.calls.report = self.pump.put
+        self.calls.report = self._report
         self.pump.begin()
 
     # --- its life ---------------------------------------------------------------------------------------------------------------------
@@ -213,10 +214,16 @@ class Process:
                 ranges = receipts.read(position.metadata, offset)
                 self.tenures[assignment] = Tenure(self.name, position.partition, offset, ranges, world.loop.now)
                 world.account.tenure_counts[position.partition] += 1
+            world.passed("assigned", self)
+        elif isinstance(message, PartitionsLeaving):
+            world.passed("leaving", self)
+        elif isinstance(message, Committed):
+            world.passed("commit", self)
 
     def replied(self, partitions: list[int], points: list[CommitPoint] | None) -> None:
         """Remember how many calls were under way when the partitions were let go."""
         self._world.trace("%s replies %s for %s", self.name, points, partitions)
+        self._world.passed("replied", self)
         for tenure in self._current(partitions):
             tenure.in_flight_at_end = self._in_flight(tenure)
             waited = self._world.loop.now - tenure.leaving_since
@@ -232,6 +239,11 @@ class Process:
             if cause == "left" and (tenure.ended or self._world.is_state_troubled):
                 cause = "unstored"  # the farewell was not written in time, and the pump rightly said nothing
             self._world.account.ended(tenure, cause, tenure.in_flight_at_end)
+
+    def _report(self, answered: Answered) -> None:
+        if isinstance(answered.verdict, Opened):
+            self._world.passed("opened", self)
+        self.pump.put(answered)
 
     def _lose(self, partitions: list[int]) -> None:
         for tenure in self._current(partitions):
@@ -262,11 +274,14 @@ class Process:
             kind = "event"
         else:
             kind = "end" if command.event.event_type == "sessionEnd" else "told"
+        if kind == "told":
+            self._world.passed("telling", self)
         flight = Flight(kind, lane.key, head, self.tenures[lane.assignment], command, self._world.loop.now)
         self._world.trace("%s calls: %s %s", self.name, kind, head)
         return flight
 
     def _find(self, letter: DeadLetter) -> tuple[Said, Tenure]:
+        self._world.passed("letter", self)
         tenure = self.tenures[self.router.assignments[TOPIC, letter.partition]]
         return self._world.topic.saids[letter.partition][letter.record.offset], tenure
 

@@ -13,7 +13,7 @@ from simulation.api import Api
 from simulation.checks import Account
 from simulation.ending import check_end
 from simulation.facts import Figures, Terms, Violation
-from simulation.faults import Faults
+from simulation.faults import STEPS, Faults
 from simulation.kafka import Group, StateLog, Topic
 from simulation.loop import VirtualLoop
 from simulation.process import Process, Settings
@@ -21,6 +21,7 @@ from simulation.stories import Said, Storyteller
 
 SMALL_SECONDS: Final = 1_000.0  # what is longer does not come to pass in a world
 PROCESSES_MAX: Final = 4
+FREEZE_SHARE: Final = 0.3
 QUIET_SECONDS_MAX: Final = 600.0
 REST_SECONDS: Final = 2.0  # what was answered last is taken in
 SPIN_SECONDS: Final = 0.01
@@ -43,6 +44,7 @@ class World:
         self._tells = tells
         self._names = 0
         self._state_troubled_until = 0.0
+        self._traps: list[str] = []
         partition_count = random.randrange(1, 4)
         self.topic = Topic(partition_count, random, has_gaps=random.random() < 0.5)
         self.process_count = random.choice((1, 1, 2, 3))
@@ -82,6 +84,14 @@ class World:
         self.trace("%s %s", process.name, how)
         self.processes.remove(process)
         self.loop.call_later(self.random.choice((0.1, 1.0, 8.0)), self._start_process)
+
+    def passed(self, step: str, process: Process) -> None:
+        """A process has come to a step at which somebody may wait for it: it is killed there, or stands still."""
+        if step in self._traps and not process.is_stopping:
+            self._traps.remove(step)
+            self.trace("%s is trapped: %s", process.name, step)
+            trouble = partial(process.freeze, 20.0) if self.random.random() < FREEZE_SHARE else process.crash
+            self.loop.call_later(self.random.choice((0.0, 0.001, 0.03)), trouble)
 
     @property
     def is_state_troubled(self) -> bool:
@@ -189,6 +199,7 @@ class World:
             "give_back": consumer.give_back,
             "reread": consumer.reread,
             "fence": consumer.fence,
+            "trap": lambda: self._traps.append(self.random.choice(STEPS)),
         }
         troubles[kind]()
 
@@ -205,6 +216,7 @@ class World:
         self.api.heal()
         self.group.heal()
         self.state.is_down = self.are_letters_down = False
+        self._traps.clear()
         for said in self.saids:
             said.is_cursed = False
         if not self.processes:

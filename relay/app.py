@@ -47,18 +47,13 @@ log = logging.getLogger("relay.app")
 
 
 def run(settings: Settings) -> int:
-    """Serve until a signal asks to stop; the exit code says how it ended."""
+    """Serve until a signal asks to stop; the exit code says how it ended. On uvloop, where there is one."""
     logs.configure(settings.log.level, settings.log.format)
-    return new_loop_runner()(serve(settings))
-
-
-def new_loop_runner() -> Callable[..., int]:
-    """The runner of uvloop where there is one, else the standard library's."""
     try:
         import uvloop  # noqa: PLC0415  # not on every platform
     except ImportError:
-        return asyncio.run
-    return uvloop.run
+        return asyncio.run(serve(settings))
+    return uvloop.run(serve(settings))
 
 
 async def serve(settings: Settings) -> int:

@@ -13,6 +13,7 @@ from typing import Final, NamedTuple
 
 from relay.core import memoir, receipts
 from relay.core.assignment import Assignment, Stage
+from relay.core.commands import Forget, Remember
 from relay.core.inputs import Revoked
 from relay.core.lane import Lane, State
 from relay.core.router import Router
@@ -82,14 +83,14 @@ class Keeper:
 
     # --- memoirs ----------------------------------------------------------------------------------------------------------------------
 
-    def remember(self, lane: Lane) -> None:
+    def remember(self, remember: Remember) -> None:
         """Write the memoir of a lane now."""
-        self._write_memoir(lane)
+        self._write_memoir(remember.lane)
 
-    def forget(self, lane: Lane) -> None:
+    def forget(self, forget: Forget) -> None:
         """A lane was let go of; leave a tombstone where its memoir may be."""
-        if lane.had_session:
-            self._write_tombstone(lane)
+        if forget.lane.had_session:
+            self._write_tombstone(forget.lane)
 
     def _write_memoir(self, lane: Lane) -> None:
         lane.is_stale = False

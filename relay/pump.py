@@ -107,8 +107,8 @@ class Pump:
             Finish: self._finish,
             Skip: self._skip,
             SetAside: self._set_aside,
-            Remember: lambda remember: self._keeper.remember(remember.lane),
-            Forget: lambda forget: self._keeper.forget(forget.lane),
+            Remember: self._keeper.remember,
+            Forget: self._keeper.forget,
             Announce: self._reporter.announce,
         }
         self._receive: dict[type[SourceMessage], Callable[..., None]] = {

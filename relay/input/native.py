@@ -63,6 +63,7 @@ class _LenientEvent(_RawEvent, forbid_unknown_fields=False, gc=False):
 _decode_params = msgspec.json.Decoder(Params).decode
 _decode_qoe = msgspec.json.Decoder(dict[str, Value]).decode
 _decode_metadata = msgspec.json.Decoder(dict[str, str]).decode
+_decode_members = msgspec.json.Decoder(dict[str, object]).decode
 _CHECKS: Final = {"params": _decode_params, "qoeData": _decode_qoe, "customMetadata": _decode_metadata}
 
 
@@ -179,12 +180,12 @@ def _explain(message: str) -> tuple[Reason, str]:
 
 def _explain_object(path: str, name: str, json: bytes, error: Exception) -> str:
     """Name the member that is wrong: the library says only `[...]`."""
+    if not json.startswith(b"{"):
+        return f"{path}: expected an object"
     try:
-        members = msgspec.json.decode(json)
+        members = _decode_members(json)
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as worse:
         return f"{path}: {worse}"
-    if not isinstance(members, dict):
-        return f"{path}: expected an object"
     for key, member in members.items():
         try:
             _CHECKS[name](msgspec.json.encode({key: member}))

@@ -166,28 +166,27 @@ class _Soon(Protocol):
 class MemoryState:
     """Remembers nothing: after a restart each session is opened again."""
 
-    is_failing: Final = False
-    failure: Final = ""
-    restoring_count: Final = 0
-
     def __init__(self, *, loop: _Soon) -> None:
         """Take the loop on which to answer."""
         self._loop = loop
+        self.is_failing = False
+        self.failure = ""
+        self.restoring_count = 0
 
     def write(self, topic: str, partition: int, key: SessionKey, memoir: bytes | None) -> None:
         """Do nothing."""
 
-    def after_written(self, _topic: str, _partition: int, then: Callable[[], None]) -> None:
+    def after_written(self, topic: str, partition: int, then: Callable[[], None]) -> None:  # noqa: ARG002  # the other one's face
         """Call back at once: there is nothing to wait for."""
         self._loop.call_soon(then)
 
-    def restore(self, _topic: str, _partition: int, _found: Found, done: Callable[[], None]) -> None:
+    def restore(self, topic: str, partition: int, found: Found, done: Callable[[], None]) -> None:  # noqa: ARG002  # likewise
         """Say at once that there is nothing."""
         self._loop.call_soon(done)
 
     def let_go(self, topic: str, partition: int) -> None:
         """Do nothing."""
 
-    def close(self, seconds_max: float = 0) -> bool:  # noqa: ARG002  # the other one's face
+    def close(self, seconds_max: float = 0) -> bool:  # noqa: ARG002  # likewise
         """Say that nothing is left behind."""
         return True

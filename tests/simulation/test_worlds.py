@@ -1,4 +1,4 @@
-"""Some hundred worlds in each run of the tests; RELAY_WORLDS says how many. More of them: `./dev simulate`.
+"""Some hundred worlds in each run of the tests; TESTS_WORLDS says how many. More of them: `./dev simulate`.
 
 A world that fails names its seed, and `python tests/simulation/explore.py --worlds 1 --seed SEED` tells its story.
 """
@@ -9,7 +9,7 @@ from typing import Final
 import pytest
 from simulation.world import World
 
-WORLDS: Final = int(os.environ.get("RELAY_WORLDS", "300"))
+WORLDS: Final = int(os.environ.get("TESTS_WORLDS", "300"))
 
 # Worlds in which a bug came to light, or would again: each fails when what is said beside it is undone.
 TAUGHT: Final[dict[int, str]] = {}

@@ -19,7 +19,7 @@ from relay.core.lane import Lane
 from relay.input.native import NativeInput
 
 ROOT = Path(__file__).parents[3]
-SCHEMAS = Path(os.environ.get("RELAY_SHARED_SCHEMAS", ROOT.parent / "shared" / "reference" / "schemas"))
+SCHEMAS = Path(os.environ.get("TESTS_SHARED_SCHEMAS", ROOT.parent / "shared" / "reference" / "schemas"))
 SESSION_ID = ApiSessionId("0123456789abcdef" * 4)
 DATASTREAM_ID = "0a1b2c3d:dev"
 
@@ -70,7 +70,7 @@ def validators() -> dict[str, Any]:
     """Adobe's request schemas for the Edge by endpoint, with their slips corrected. Skips where the folder is not at hand."""
     file = SCHEMAS / "edge-request-schemas-current.json"
     if not file.is_file():
-        pytest.skip(f"needs Adobe's schemas in {SCHEMAS}; name another folder by RELAY_SHARED_SCHEMAS")
+        pytest.skip(f"needs Adobe's schemas in {SCHEMAS}; name another folder by TESTS_SHARED_SCHEMAS")
     schemas: dict[str, Object] = json.loads(file.read_text("utf-8"))
     return {endpoint: jsonschema.Draft202012Validator(corrected(endpoint, schema)) for endpoint, schema in schemas.items()}
 

@@ -19,7 +19,7 @@ from relay.sandbox.crowd import crowd
 from relay.sandbox.shapes import Shape
 
 ROWS: list[dict[str, Any]] = json.loads(Path(__file__).with_name("golden.json").read_text("utf-8"))
-BODIES = int(os.environ.get("RELAY_EDGE_BODIES", "4000"))  # the pipeline, and whoever has ten seconds, takes 50,000
+BODIES = int(os.environ.get("TESTS_EDGE_BODIES", "4000"))  # the pipeline, and whoever has ten seconds, takes 50,000
 
 # What simulated players say as the mobile clients do, and the Edge has no place for.
 DROPS = ("visitor.aamLocationHint", "appInstallationId")

@@ -1,6 +1,6 @@
 """The rules of the fake against Adobe's own description of the bodies, wherever that is at hand.
 
-`RELAY_SHARED_SCHEMAS` names a folder with `edge-request-schemas-current.json`: endpoint → JSON schema of its body (draft 4, as in OpenAPI
+`TESTS_SHARED_SCHEMAS` names a folder with `edge-request-schemas-current.json`: endpoint → JSON schema of its body (draft 4, as in OpenAPI
 3.0), out of AdobeDocs/data-collection-apis. What the fake accepts the schemas always accept. Where they accept what it refuses, that is
 for one of the reasons in `SLIPS`, each with an example; with these put right, the two judge alike.
 """
@@ -23,8 +23,8 @@ from relay.sandbox.fake_api.edge_rules import Broken, Unfit, read_body
 jsonschema = pytest.importorskip("jsonschema", reason="needs jsonschema, to judge bodies by Adobe's schemas")
 
 ROOT = Path(__file__).parents[3]
-FILE = Path(os.environ.get("RELAY_SHARED_SCHEMAS", ROOT.parent / "shared" / "reference" / "schemas")) / "edge-request-schemas-current.json"
-pytestmark = pytest.mark.skipif(not FILE.is_file(), reason=f"needs Adobe's schemas as {FILE}; name another folder by RELAY_SHARED_SCHEMAS")
+FILE = Path(os.environ.get("TESTS_SHARED_SCHEMAS", ROOT.parent / "shared" / "reference" / "schemas")) / "edge-request-schemas-current.json"
+pytestmark = pytest.mark.skipif(not FILE.is_file(), reason=f"needs Adobe's schemas as {FILE}; name another folder by TESTS_SHARED_SCHEMAS")
 
 Schema = dict[str, Any]
 MakeBody = Callable[..., dict[str, Any]]

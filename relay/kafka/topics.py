@@ -134,7 +134,7 @@ class Topics:
         seconds = CREATE_SECONDS
         created: dict[str, Future[None]] = self._admin.create_topics([topic], request_timeout=seconds, operation_timeout=seconds)  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
         try:
-            await asyncio.to_thread(created[own.name].result)
+            await asyncio.wrap_future(created[own.name])  # no thread waits for it: one whose client is gone would wait for ever
         except KafkaException as exception:
             error = error_in(exception)
             if error.code() == KafkaError.TOPIC_ALREADY_EXISTS:
@@ -150,7 +150,7 @@ class Topics:
             [resource], request_timeout=ANSWER_SECONDS
         )
         try:
-            entries = await asyncio.to_thread(described[resource].result)
+            entries = await asyncio.wrap_future(described[resource])
         except KafkaException as exception:
             fields = {"topic": own.name, "text": error_in(exception).str(), "advice": "grant the relay's user DESCRIBE_CONFIGS on it"}
             log.warning("the topic's configuration cannot be checked", extra=fields)

@@ -2,13 +2,15 @@
 
 import asyncio
 import logging
+from concurrent.futures import Future
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from relay.errors import SettingsError, TopicError, Unreachable
 from relay.kafka.source import Source
-from relay.kafka.topics import OwnTopic, dead_letter_topic, ensure_topics
+from relay.kafka.topics import OwnTopic, Topics, dead_letter_topic, ensure_topics
 
 
 def test_sources_are_found(kafka: Any, run: Any) -> None:
@@ -33,6 +35,36 @@ def test_the_embedded_broker_is_not_asked_for_more(kafka: Any, run: Any) -> None
             bootstrap_servers=kafka.bootstrap, topics=[topic], own=[dead_letter_topic(kafka.name())], may_create=True, can_administer=False
         )
         assert found == {topic: 4}
+
+    run(scenario())
+
+
+@pytest.mark.timeout(20)
+def test_a_creation_can_be_given_up(run: Any) -> None:
+    """Whoever is stopped while a topic is created leaves at once: no thread goes on waiting for an answer that may never come."""
+
+    class SilentAdmin:
+        """Takes the request and never answers."""
+
+        def list_topics(self, timeout: float) -> Any:
+            """Nothing is there."""
+            assert timeout
+            return SimpleNamespace(topics={})
+
+        def create_topics(self, topics: list[Any], **_limits: float) -> dict[str, Future[None]]:
+            """As the library does it: the future is running already."""
+            future: Future[None] = Future()
+            future.set_running_or_notify_cancel()
+            return {topics[0].topic: future}
+
+    async def scenario() -> None:
+        topics: Any = Topics(bootstrap_servers="127.0.0.1:1")
+        topics._admin = SilentAdmin()
+        creating = asyncio.ensure_future(topics.ensure(dead_letter_topic("letters"), partitions_wanted=1, may_create=True))
+        await asyncio.wait({creating}, timeout=0.2)
+        creating.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await creating
 
     run(scenario())
 

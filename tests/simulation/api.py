@@ -37,6 +37,7 @@ class ApiSession:
     is_gone: bool = False  # expired or purged
     has_ended: bool = False
     was_answered: bool = False  # the opener knows its id
+    answered_at: float = 0.0
     was_found_gone: bool = False  # 404 or 410 was answered, and heard
     durable_at: float | None = None  # when a memoir first named it
     heard_count: int = 0  # records of the player

@@ -66,6 +66,7 @@ class Account:
         if isinstance(verdict, Opened):
             assert session is not None
             flight.was_heard = session.was_answered = True
+            session.answered_at = flight.heard_at
             head.openings += 1
         elif isinstance(verdict, Accepted):
             flight.was_heard = True
@@ -131,6 +132,9 @@ class Account:
                 for before in self.players[said.key][: said.place]:
                     if not (before.is_settled or before.put_by or self.was_ended_by_loss(before)):
                         raise Violation(f"{said} is accepted before {before}")
+                for after in self.players[said.key][said.place + 1 :]:
+                    if after.acceptances and flight.tenure.knows_finished(after.offset) and not flight.tenure.is_excluded:
+                        raise Violation(f"{said} is accepted after {after}, which was on record")
         said.acceptances.append(flight)
 
     def _check_repeat(self, said: Said, earlier: Flight, again: Flight) -> None:
@@ -167,6 +171,10 @@ class Account:
             self.figures.excuse("a zombie opened a session")
         elif before.tenure is not flight.tenure and before.tenure.is_unclean and not was_durable:
             self.figures.excuse("the answer to an opening was not durable")
+            limit = self.terms.durable_seconds_max
+            was_slow = before.tenure.stood_still or before.tenure.leaving_since
+            if limit is not None and not was_slow and before.tenure.ended_at - before.answered_at > limit:
+                raise Violation(f"{before} was not made durable in {limit} s")
         else:
             raise Violation(f"{flight.key} is opened again ({session.cause}) at {flight.head}, though {before} lives")
 

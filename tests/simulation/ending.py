@@ -5,12 +5,15 @@ smaller than the relay's, since it knows how each record ended.
 """
 
 from collections.abc import Iterable
+from typing import Final
 
 from simulation.checks import Account
 from simulation.facts import Violation
 from simulation.stories import Said
 
 from relay.core.reasons import Reason
+
+_MOODS: Final = frozenset({Reason.ATTEMPTS_EXHAUSTED, Reason.LOST_TOO_OFTEN, Reason.TOO_OLD})  # the API may answer otherwise another time
 
 
 def check_end(account: Account, saids: Iterable[Said]) -> None:
@@ -40,6 +43,8 @@ class _Walk:
             tenures = [*(one.tenure for one in said.acceptances), *said.put_by]
             if all(one.was_heard for one in said.acceptances) and not any(tenure.is_unclean for tenure in tenures):
                 raise Violation(f"{said} was delivered and is in the dead letters: {letters}")
+            if letters - _MOODS and not self.terms.may_forget and not any(tenure.is_excluded for tenure in tenures):
+                raise Violation(f"{said} was delivered, and when it came again it was set aside: {letters}")
             self.account.figures.excuse("both delivered and in the dead letters")
             return False
         if letters:

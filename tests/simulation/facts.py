@@ -26,6 +26,7 @@ class Tenure:
     in_flight_at_end: int = 0
     leaving_since: float = 0.0
     was_hurried: bool = False  # calls under way could not be waited for
+    stood_still: bool = False  # the process was stopped for a while
     is_excluded: bool = False  # the group has given the partition to somebody else, or may have
 
     @property
@@ -47,6 +48,7 @@ class Terms:
     may_forget: bool  # sessions that are silent for a while
     may_be_too_old: bool
     repeat_seconds_max: float | None  # what was heard longer before a crash must not be repeated; None where nothing can be said
+    durable_seconds_max: float | None  # so long before a crash an opening was answered at most, if it must be opened again
 
 
 @dataclass

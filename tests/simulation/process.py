@@ -143,6 +143,8 @@ class Process:
     def freeze(self, seconds: float) -> None:
         """SIGSTOP, and SIGCONT after a while."""
         self.was_frozen = True
+        for tenure in self.tenures.values():
+            tenure.stood_still = True
         self.host.freeze()
         self.consumer.missing(seconds)
         self._world.loop.call_later(seconds, self.host.thaw)

@@ -90,7 +90,7 @@ class World:
         if step in self._traps and not process.is_stopping:
             self._traps.remove(step)
             self.trace("%s is trapped: %s", process.name, step)
-            trouble = partial(process.freeze, 20.0) if self.random.random() < FREEZE_SHARE else process.crash
+            trouble = partial(process.freeze, 25.0) if self.random.random() < FREEZE_SHARE else process.crash
             self.loop.call_later(self.random.choice((0.0, 0.001, 0.03)), trouble)
 
     @property
@@ -159,6 +159,7 @@ class World:
             may_forget=rules.idle_seconds_max < SMALL_SECONDS,
             may_be_too_old=rules.age_seconds_max < SMALL_SECONDS,
             repeat_seconds_max=receipt_seconds if is_plain else None,
+            durable_seconds_max=None if faults.state_outages else 4 * faults.state_latency[1] + 0.05,
         )
 
     # --- what happens -----------------------------------------------------------------------------------------------------------------

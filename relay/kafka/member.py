@@ -202,22 +202,30 @@ class Member:
             self._tell(Fetched(batches))
 
     def _goes_on(self, consumer: Consumer, topic: str, partition: int, records: list[Record]) -> bool:
-        """Whether these follow what came before. If the log itself has begun anew, so does our assignment, at the first of them.
+        """Whether these follow what came before, or what the group has committed.
 
         A topic that is deleted and created again, or cut short by an unclean election, shows other records under offsets that were there
-        before, without a rebalance: taken for repeats they would be lost.
+        before, without a rebalance: taken for repeats they would be lost. Then our assignment begins anew, at the first of them.
+
+        The client itself may go back too: given a partition anew after a long stop, it was seen to begin at the log's begin, where it had
+        once been about to begin, instead of at the committed offset. Then it is sent forward again.
         """
         place, first = (topic, partition), records[0].offset
         next_offset = self._next.get(place, first)
-        if first < next_offset and consumer.get_watermark_offsets(TopicPartition(topic, partition), cached=True)[1] < next_offset:
-            log.warning("the log of a partition has begun anew", extra={"topic": topic, "partition": partition, "offset": first})
-            self._lose([place])
-            consumer.pause([TopicPartition(topic, partition)])
-            consumer.seek(TopicPartition(topic, partition, first))
-            self._tell(PartitionsAssigned([CommittedPosition(topic, partition, is_new_log=True)]), self._holdings.add([place]))
+        if first >= next_offset:
+            self._next[place] = records[-1].offset + 1
+            return True
+        fields = {"topic": topic, "partition": partition, "offset": first, "next_offset": next_offset}
+        if consumer.get_watermark_offsets(TopicPartition(topic, partition), cached=True)[1] >= next_offset:
+            log.warning("the client has gone back in the log: sent forward again", extra=fields)
+            consumer.seek(TopicPartition(topic, partition, next_offset))
             return False
-        self._next[place] = records[-1].offset + 1
-        return True
+        log.warning("the log of a partition has begun anew", extra=fields)
+        self._lose([place])
+        consumer.pause([TopicPartition(topic, partition)])
+        consumer.seek(TopicPartition(topic, partition, first))
+        self._tell(PartitionsAssigned([CommittedPosition(topic, partition, is_new_log=True)]), self._holdings.add([place]))
+        return False
 
     def _is_record(self, message: Message) -> bool:
         error = message.error()
@@ -257,6 +265,7 @@ class Member:
         ]
         for one in positions:
             if one.offset is not None:
+                self._next[one.topic, one.partition] = one.offset
                 self.lag.committed((one.topic, one.partition), one.offset)
         self._tell(PartitionsAssigned(positions), serials)
 

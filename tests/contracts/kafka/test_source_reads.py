@@ -3,12 +3,12 @@
 import time
 from typing import Any
 
-from confluent_kafka import TIMESTAMP_NOT_AVAILABLE
+from confluent_kafka import TIMESTAMP_NOT_AVAILABLE, TopicPartition
 
 from relay.core.events import Record
 from relay.kafka.member import PATIENCE_SECONDS
 from relay.kafka.reading import read
-from relay.kafka.source import Fetched
+from relay.kafka.source import CommitPoint, Fetched
 
 
 def test_records_come_in_order(kafka: Any, listening: Any, run: Any) -> None:
@@ -23,6 +23,32 @@ def test_records_come_in_order(kafka: Any, listening: Any, run: Any) -> None:
                 assert [record.value for record in listener.records[topic, partition]] == [b"%d" % number for number in range(1500)]
                 assert listener.offsets((topic, partition)) == list(range(1500))
             assert listener.source.consumed_records == 6000
+
+    run(scenario())
+
+
+def test_a_client_that_goes_back_is_sent_forward(kafka: Any, listening: Any, run: Any) -> None:
+    """When the client begins to read too early, nothing comes twice, and what follows comes once."""
+    topic, group = kafka.new_topic(), kafka.name()
+    place = (topic, 0)
+
+    async def scenario() -> None:
+        kafka.fill(topic, 50)
+        async with listening(kafka, topic, group) as listener:
+            await listener.until(lambda: len(listener.offsets(place)) == 50, "the first records are read")
+            listener.source._member.request(lambda consumer: consumer.seek(TopicPartition(topic, 0, 10)))
+            kafka.fill(topic, 50, start=50)
+            await listener.until(lambda: len(listener.offsets(place)) >= 100, "the others are read")
+            assert listener.offsets(place) == list(range(100))
+            listener.points = lambda places: [CommitPoint(*one, 100, "") for one in places]
+
+        async with listening(kafka, topic, group) as listener:
+            await listener.until(lambda: place in listener.assigned, "the partition is assigned")
+            assert listener.assigned[place].offset == 100
+            listener.source._member.request(lambda consumer: consumer.seek(TopicPartition(topic, 0, 0)))
+            kafka.fill(topic, 10, start=100)
+            await listener.until(lambda: len(listener.offsets(place)) >= 10, "what was not committed is read")
+            assert listener.offsets(place) == list(range(100, 110))
 
     run(scenario())
 

@@ -234,7 +234,8 @@ class Router:
         return []
 
     def _leaving(self, happened: Leaving, _now: float) -> list[Command]:
-        happened.assignment.stage = Stage.LEAVING
+        if happened.assignment.stage is Stage.OWNED:  # else it is gone before this was taken in, and nothing brings it back
+            happened.assignment.stage = Stage.LEAVING
         return []
 
     def _revoked(self, happened: Revoked, _now: float) -> list[Command]:

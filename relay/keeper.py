@@ -74,6 +74,7 @@ class Keeper:
         self._committed: dict[Assignment, CommitPoint] = {}
         self._receipts_under_way: dict[tuple[str, int], _Receipt] = {}
         self._due: list[_Receipt] = []
+        self._ended: dict[Assignment, list[Lane]] = {}  # their memoirs are written, and the commit that was to cover their end failed
         self._is_receipt_long: dict[tuple[str, int], bool] = {}
 
     @property
@@ -111,7 +112,8 @@ class Keeper:
             point = self._point(assignment)
             if point is None and not assignment.changed:
                 continue
-            ended = [lane for lane in assignment.changed if lane.state is State.ENDED and not lane.unconfirmed()]
+            ended = self._ended.pop(assignment, [])
+            ended += [lane for lane in assignment.changed if lane.state is State.ENDED and not lane.unconfirmed()]
             for lane in assignment.changed:
                 self._write_memoir(lane)
             assignment.changed.clear()
@@ -159,7 +161,8 @@ class Keeper:
         for point in failed.points:
             receipt = self._receipts_under_way.get((point.topic, point.partition))
             if receipt is not None and receipt.point == point:
-                receipt.assignment.changed.update(dict.fromkeys(receipt.ended))
+                if receipt.ended:
+                    self._ended[receipt.assignment] = receipt.ended
                 self._drop_receipt(receipt)
 
     def _receipt_ended(self, receipt: _Receipt) -> None:
@@ -255,6 +258,7 @@ class Keeper:
         for assignment in assignments:
             self._router.handle(Revoked(assignment), now)
             self._committed.pop(assignment, None)
+            self._ended.pop(assignment, None)
             self._is_receipt_long.pop((assignment.topic, assignment.partition), None)
             receipt = self._receipts_under_way.get((assignment.topic, assignment.partition))
             if receipt is not None and receipt.assignment is assignment:

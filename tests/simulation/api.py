@@ -36,6 +36,7 @@ class ApiSession:
     opened_at: float
     is_gone: bool = False  # expired or purged
     has_ended: bool = False
+    is_meant_to_end: bool = False  # a sessionEnd was sent, whatever became of it
     was_answered: bool = False  # the opener knows its id
     answered_at: float = 0.0
     was_found_gone: bool = False  # 404 or 410 was answered, and heard

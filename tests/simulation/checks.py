@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from simulation.consumer import Consumer
 
 _SERVER_ERROR: Final = 500
+PASS_SECONDS: Final = 0.001  # so soon after it is told the pump has taken in what it is told
 
 
 class Account:
@@ -41,6 +42,8 @@ class Account:
         self._clock = clock
         self._covered: list[set[int]] = [set() for _ in topic.ends]
         self._committed = [0] * len(topic.ends)
+        self._remembered: dict[str, tuple[int, str]] = {}  # by key, place and writer of the last memoir
+        self.overwritten: set[str] = set()  # keys whose newest memoir is not the last
 
     # --- calls ------------------------------------------------------------------------------------------------------------------------
 
@@ -56,6 +59,14 @@ class Account:
         under_way.append(flight)
         if tenure.knows_finished(head.offset):
             raise Violation(f"{head} goes out although its receipt said it was finished: {tenure}")
+        if tenure.leaving_since and self._clock() > tenure.leaving_since + PASS_SECONDS:
+            raise Violation(f"{head} goes out although its partition leaves: {tenure}")
+        if head.put_by and flight.kind in ("event", "open") and not tenure.is_excluded:
+            for after in self.players[flight.key][head.place + 1 :]:
+                if after.acceptances and tenure.knows_finished(after.offset):
+                    raise Violation(f"{head} was set aside and goes out again, though {after} is on record")
+        if flight.kind == "end" or head.kind == "sessionEnd":
+            self._mean_to_end(flight)
         check_body(flight, self.players[flight.key])
 
     def answered(self, flight: Flight, verdict: Verdict) -> None:
@@ -78,6 +89,10 @@ class Account:
             head.refusals.append(status)
         if flight.kind == "told" and not flight.was_heard:
             self._was_told_in_vain(flight, status)
+
+    def _mean_to_end(self, flight: Flight) -> None:
+        for session in self.sessions.get(flight.key, []):
+            session.is_meant_to_end |= f"/{session.session_id}/" in flight.target
 
     def _was_told_in_vain(self, flight: Flight, status: int) -> None:
         meant = self._meant(flight)
@@ -162,12 +177,21 @@ class Account:
                 self.figures.excuse("the answer to an opening was lost")
         else:
             return
+        if not (before.has_ended or before.was_found_gone or self.terms.may_forget):
+            self._check_opening_after(before, flight, session)
+
+    def _check_opening_after(self, before: ApiSession, flight: Flight, session: ApiSession) -> None:
+        """Another session is opened while the one before lives."""
         is_another = flight.head.kind == "sessionStart" and flight.head.offset > before.head.offset
-        if before.has_ended or before.was_found_gone or is_another or self.terms.may_forget:
+        if is_another:
+            if before.tenure is flight.tenure and not before.is_meant_to_end:
+                raise Violation(f"{flight.head} opens another session and leaves {before} open")
             return
         self.figures.openings_again += 1
         was_durable = before.durable_at is not None and before.durable_at < flight.tenure.began_at
-        if before.tenure.is_excluded or flight.tenure.is_excluded:
+        if flight.key in self.overwritten:
+            self.figures.excuse("a zombie wrote over a memoir")
+        elif before.tenure.is_excluded or flight.tenure.is_excluded:
             self.figures.excuse("a zombie opened a session")
         elif before.tenure is not flight.tenure and before.tenure.is_unclean and not was_durable:
             self.figures.excuse("the answer to an opening was not durable")
@@ -185,6 +209,8 @@ class Account:
         head = session.told_head or session.head
         player = self.players[flight.key]
         if any(before.put_by and before.acceptances for before in player) or flight.tenure.is_excluded or said.acceptances:
+            return
+        if said.key in self.overwritten:
             return
         if self.terms.may_be_too_old and session.is_told_hardly:
             return  # something was too old to be tried once more
@@ -229,13 +255,20 @@ class Account:
         self.figures.letters += 1
         said.letters.append(reason)
 
-    def remembered(self, _partition: int, entry: Entry) -> None:
-        """A memoir is stored."""
+    def remembered(self, entry: Entry) -> None:
+        """A memoir is stored. One that comes late, of an owner that was, takes the place of a newer one when the topic is compacted."""
+        key = entry.key
+        at = self._remembered.get(key, (-1, ""))
         if entry.value is None:
+            if at[1] != entry.writer:
+                self.overwritten.add(key)
             return
-        session_id = memoir.read(entry.value).id
-        for session in self.sessions.get(entry.key, []):
-            if session.session_id == session_id and session.durable_at is None:
+        read = memoir.read(entry.value)
+        if read.at < at[0]:
+            self.overwritten.add(key)
+        self._remembered[key] = (read.at, entry.writer)
+        for session in self.sessions.get(key, []):
+            if session.session_id == read.id and session.durable_at is None:
                 session.durable_at = self._clock()
 
     def ended(self, tenure: Tenure, how: str, in_flight: int) -> None:
@@ -246,7 +279,7 @@ class Account:
         tenure.ended, tenure.ended_at, tenure.in_flight_at_end = how, self._clock(), in_flight
         if tenure.is_excluded or how != "left":
             return
-        until = tenure.leaving_since if tenure.is_unclean else self._clock()
+        until = tenure.leaving_since - PASS_SECONDS if tenure.is_unclean else self._clock()
         for said in self._topic.saids[tenure.partition].values():
             was_heard = any(one.tenure is tenure and one.was_heard and one.heard_at <= until for one in said.acceptances)
             if was_heard and not self.is_on_record(said):

@@ -46,6 +46,10 @@ class Listens(Protocol):
         """The group has given away what was held."""
         ...
 
+    def passed(self, step: str) -> None:
+        """Something is about to happen at which a trap may spring."""
+        ...
+
     def let_go(self, partitions: list[int], cause: str) -> None:
         """The partitions are no longer held: `left` after the final commit, `unstored` when that failed, `lost`."""
         ...
@@ -62,17 +66,19 @@ class Consumer:
         topic: Topic,
         world_loop: VirtualLoop,
         host: HostLoop,
+        thread: HostLoop,
         random: Random,
         faults: Faults,
         listener: Listens,
         reply_seconds_max: float,
     ) -> None:
-        """Join the group soon."""
+        """Join the group soon. The thread of the consumer lives and dies with the process, but may go on while its loop hangs."""
         self.name = name
         self.is_cut_off = False
         self.has_left = False
         self._join_count = 0
-        self._group, self._topic, self._loop, self._host, self._random, self._faults = group, topic, world_loop, host, random, faults
+        self._group, self._topic, self._loop, self._random, self._faults = group, topic, world_loop, random, faults
+        self._host, self._thread = host, thread
         self._listener = listener
         self._reply_seconds_max = reply_seconds_max + REPLY_EXTRA_SECONDS
         self._positions: dict[int, int] = {}  # where to read on, of what is ours
@@ -91,7 +97,7 @@ class Consumer:
         self._told_at = 0.0
         self._commit_at = 0.0
         self._closed: Callable[[], None] = lambda: None
-        host.call_later(random.uniform(0.0, 0.5), self._join)
+        thread.call_later(random.uniform(0.0, 0.5), self._join)
 
     @property
     def is_quiet(self) -> bool:
@@ -157,13 +163,13 @@ class Consumer:
             self._group.leave(self)
             self._events.clear()
             self._listener.excluded()
-            self._host.call_later(self._random.uniform(0.1, 1.0), self._wake)  # its next heartbeat is refused
+            self._thread.call_later(self._random.uniform(0.1, 1.0), self._wake)  # its next heartbeat is refused
 
     def cut_off(self, seconds: float) -> None:
         """No broker can be reached for a while."""
         self.is_cut_off = True
         self._loop.call_later(SESSION_TIMEOUT_SECONDS, self._missed)
-        self._host.call_later(seconds, self._reconnect)
+        self._thread.call_later(seconds, self._reconnect)
 
     def missing(self, seconds: float) -> None:
         """The process stands still: the coordinator notices when that takes long."""
@@ -218,7 +224,7 @@ class Consumer:
     def _wake(self) -> None:
         if not self._is_due and not self.has_left:
             self._is_due = True
-            self._host.call_later(self._random.uniform(0.0005, 0.02), self._turn)
+            self._thread.call_later(self._random.uniform(0.0005, 0.02), self._turn)
 
     def _turn(self) -> None:
         self._is_due = False
@@ -283,16 +289,17 @@ class Consumer:
                 self._leave()
             return
         self._is_blocked = True
+        self._listener.passed("revoking")
         replies: list[list[CommitPoint] | None] = []
 
         def reply(points: list[CommitPoint] | None) -> None:
             if not replies:
                 replies.append(points)
                 self._listener.replied(partitions, points)
-                self._host.call_later(self._random.uniform(0.0, 0.005), lambda: self._part(partitions, points or []))
+                self._thread.call_later(self._random.uniform(0.0, 0.005), lambda: self._part(partitions, points or []))
 
         self._tell(PartitionsLeaving([(TOPIC, partition) for partition in partitions], reply))
-        self._host.call_later(self._reply_seconds_max, lambda: reply(None))
+        self._thread.call_later(self._reply_seconds_max, lambda: reply(None))
 
     def _part(self, partitions: list[int], points: list[CommitPoint]) -> None:
         """The commit within the callback, and then the word to the group that these are free."""
@@ -314,7 +321,7 @@ class Consumer:
             return
 
         def stored(error: str) -> None:
-            self._host.call_soon(lambda: end("unstored" if error else "left"))
+            self._thread.call_soon(lambda: end("unstored" if error else "left"))
 
         self._store(points, stored)
 
@@ -344,13 +351,13 @@ class Consumer:
         joined = self._join_count
 
         def store() -> None:
-            if not self._host.is_alive and self._random.random() < 0.5:
+            if not self._thread.is_alive and self._random.random() < 0.5:
                 return
             if self.is_cut_off:
                 error = "TRANSPORT"
             else:
                 error = self._group.commit(self, points) if joined == self._join_count else "ILLEGAL_GENERATION"
-            self._host.call_later(self._random.uniform(*self._faults.commit_latency), lambda: ended(error))
+            self._thread.call_later(self._random.uniform(*self._faults.commit_latency), lambda: ended(error))
 
         self._loop.call_later(self._commit_at - self._loop.now, store)
 

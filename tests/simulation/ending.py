@@ -43,7 +43,8 @@ class _Walk:
             tenures = [*(one.tenure for one in said.acceptances), *said.put_by]
             if all(one.was_heard for one in said.acceptances) and not any(tenure.is_unclean for tenure in tenures):
                 raise Violation(f"{said} was delivered and is in the dead letters: {letters}")
-            if letters - _MOODS and not self.terms.may_forget and not any(tenure.is_excluded for tenure in tenures):
+            may_be_forgotten = self.terms.may_forget or said.key in self.account.overwritten
+            if letters - _MOODS and not may_be_forgotten and not any(tenure.is_excluded for tenure in tenures):
                 raise Violation(f"{said} was delivered, and when it came again it was set aside: {letters}")
             self.account.figures.excuse("both delivered and in the dead letters")
             return False

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field, replace
 from random import Random
 from typing import Final
 
-TROUBLES: Final = ("crash", "terminate", "hurry", "join", "freeze", "cut_off", "shuffle", "give_back", "reread", "fence", "trap")
-STEPS: Final = ("assigned", "opened", "telling", "letter", "commit", "leaving", "replied")  # at which a trap may spring
+TROUBLES: Final = ("crash", "terminate", "hurry", "join", "freeze", "cut_off", "shuffle", "give_back", "reread", "fence", "trap", "hang")
+STEPS: Final = ("assigned", "opened", "telling", "letter", "commit", "revoking", "leaving", "replied")  # at which a trap may spring
 
 
 @dataclass(frozen=True)

@@ -165,12 +165,12 @@ class StateLog:
         """Begin empty."""
         self.is_down = False
         self.entries: list[list[Entry]] = [[] for _ in range(partition_count)]
-        self.heard: Callable[[int, Entry], None] = lambda _partition, _entry: None
+        self.heard: Callable[[Entry], None] = lambda _entry: None
 
     def append(self, partition: int, entry: Entry) -> None:
         """Store."""
         self.entries[partition].append(entry)
-        self.heard(partition, entry)
+        self.heard(entry)
 
     def compact(self, *, drops_tombstones: bool) -> None:
         """Of each key keep the last; tombstones go when they are old."""

@@ -80,9 +80,11 @@ class Process:
         settings = world.settings
         self.name = name
         self.host = HostLoop(world.loop)
+        self.thread = HostLoop(world.loop)  # the consumer's
         self.tenures: dict[Assignment, Tenure] = {}
         self.is_stopping = False
         self.was_frozen = False
+        self._is_draining = False
         self._is_hurried = False
         self._world = world
         dialect = MediaCollection()
@@ -100,6 +102,7 @@ class Process:
             topic=world.topic,
             world_loop=world.loop,
             host=self.host,
+            thread=self.thread,
             random=world.random,
             faults=world.faults,
             listener=self,
@@ -131,6 +134,7 @@ class Process:
         """SIGTERM: drain, reply to the revoke of everything, leave, exit."""
         self.is_stopping = True
         self.router.drain()
+        self._is_draining = True
         self.pump.leaving_seconds_max = DRAIN_SECONDS_MAX
         self.consumer.close(lambda: self._exit("exited"))
 
@@ -142,12 +146,22 @@ class Process:
 
     def freeze(self, seconds: float) -> None:
         """SIGSTOP, and SIGCONT after a while."""
+        self.hang(seconds)
+        self.thread.freeze()
+        self.consumer.missing(seconds)
+        self._world.loop.call_later(seconds, self.thread.thaw)
+
+    def hang(self, seconds: float) -> None:
+        """The loop stands still, and the thread of the consumer goes on: the group notices nothing."""
         self.was_frozen = True
         for tenure in self.tenures.values():
             tenure.stood_still = True
         self.host.freeze()
-        self.consumer.missing(seconds)
         self._world.loop.call_later(seconds, self.host.thaw)
+
+    def passed(self, step: str) -> None:
+        """The process comes to a step at which a trap may spring."""
+        self._world.passed(step, self)
 
     @property
     def is_quiet(self) -> bool:
@@ -189,6 +203,7 @@ class Process:
         if not self.host.is_alive:
             return
         self.host.die()
+        self.thread.die()
         for tenure in self.tenures.values():
             if not tenure.ended:
                 self._world.account.ended(tenure, how, self._in_flight(tenure))
@@ -216,16 +231,16 @@ class Process:
                 ranges = receipts.read(position.metadata, offset)
                 self.tenures[assignment] = Tenure(self.name, position.partition, offset, ranges, world.loop.now)
                 world.account.tenure_counts[position.partition] += 1
-            world.passed("assigned", self)
+            self.passed("assigned")
         elif isinstance(message, PartitionsLeaving):
-            world.passed("leaving", self)
+            self.passed("leaving")
         elif isinstance(message, Committed):
-            world.passed("commit", self)
+            self.passed("commit")
 
     def replied(self, partitions: list[int], points: list[CommitPoint] | None) -> None:
         """Remember how many calls were under way when the partitions were let go."""
         self._world.trace("%s replies %s for %s", self.name, points, partitions)
-        self._world.passed("replied", self)
+        self.passed("replied")
         for tenure in self._current(partitions):
             tenure.in_flight_at_end = self._in_flight(tenure)
             waited = self._world.loop.now - tenure.leaving_since
@@ -244,7 +259,7 @@ class Process:
 
     def _report(self, answered: Answered) -> None:
         if isinstance(answered.verdict, Opened):
-            self._world.passed("opened", self)
+            self.passed("opened")
         self.pump.put(answered)
 
     def _lose(self, partitions: list[int]) -> None:
@@ -277,13 +292,15 @@ class Process:
         else:
             kind = "end" if command.event.event_type == "sessionEnd" else "told"
         if kind == "told":
-            self._world.passed("telling", self)
+            self.passed("telling")
+        if self._is_draining:
+            raise Violation(f"{self.name} calls for {head} after SIGTERM")
         flight = Flight(kind, lane.key, head, self.tenures[lane.assignment], command, self._world.loop.now)
         self._world.trace("%s calls: %s %s", self.name, kind, head)
         return flight
 
     def _find(self, letter: DeadLetter) -> tuple[Said, Tenure]:
-        self._world.passed("letter", self)
+        self.passed("letter")
         tenure = self.tenures[self.router.assignments[TOPIC, letter.partition]]
         return self._world.topic.saids[letter.partition][letter.record.offset], tenure
 

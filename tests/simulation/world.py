@@ -21,7 +21,6 @@ from simulation.stories import Said, Storyteller
 
 SMALL_SECONDS: Final = 1_000.0  # what is longer does not come to pass in a world
 PROCESSES_MAX: Final = 4
-FREEZE_SHARE: Final = 0.3
 QUIET_SECONDS_MAX: Final = 600.0
 REST_SECONDS: Final = 2.0  # what was answered last is taken in
 SPIN_SECONDS: Final = 0.01
@@ -90,7 +89,7 @@ class World:
         if step in self._traps and not process.is_stopping:
             self._traps.remove(step)
             self.trace("%s is trapped: %s", process.name, step)
-            trouble = partial(process.freeze, 25.0) if self.random.random() < FREEZE_SHARE else process.crash
+            trouble = self.random.choice((process.crash, process.crash, partial(process.freeze, 25.0), partial(process.hang, 25.0)))
             self.loop.call_later(self.random.choice((0.0, 0.001, 0.03)), trouble)
 
     @property
@@ -195,6 +194,7 @@ class World:
             "hurry": lambda: process.hurry(self.random.random()),
             "join": self._start_process,
             "freeze": lambda: process.freeze(seconds),
+            "hang": lambda: process.hang(seconds),
             "cut_off": lambda: consumer.cut_off(seconds),
             "shuffle": self.group.shuffle,
             "give_back": consumer.give_back,

@@ -40,6 +40,8 @@ from relay.ports import Flows, Handle, KeepsMemoirs, Loop, Reads, StartsCalls, S
 
 log = logging.getLogger("relay.pump")
 
+STANDSTILL_SECONDS: Final = 2.0  # without a pass, though they come several times a second: the process was stopped, or starved
+DOUBT_SECONDS: Final = 1.0  # after that: Kafka has told us within milliseconds, when measured, that our partitions are somebody else's
 IDLE_SWEEPS: Final = 20  # a silent session is forgotten at most a twentieth of the limit late
 
 
@@ -100,6 +102,7 @@ class Pump:
         self._reporter = Reporter(tallies)
         self._is_paused = False
         self._swept_at = self.last_pass_at
+        self._doubts_until = self.last_pass_at
         self._perform: dict[type[Command], Callable[..., None]] = {
             OpenSession: calls.start,
             SendEvent: calls.start,
@@ -164,7 +167,9 @@ class Pump:
             self._failed(bug)
 
     def _drain_inbox(self) -> None:
-        now = self.last_pass_at = self._clock()
+        now = self._clock()
+        self._doubt_after_standstill(now)
+        self.last_pass_at = now
         router, perform = self.router, self._perform
         while self._timers and self._timers[0][0] <= now:
             _, _, lane, ticket = heapq.heappop(self._timers)
@@ -173,14 +178,22 @@ class Pump:
         for happened in inbox:
             for command in router.handle(happened, now):
                 perform[type(command)](command)
-        for command in router.turns(now):
-            perform[type(command)](command)
+        if now >= self._doubts_until:
+            for command in router.turns(now):
+                perform[type(command)](command)
         self._keeper.depart_if_quiet()
         if not router.is_stalled:
             self.last_progress_at = now
         self._check_fullness()
         self._reporter.watch(router)
         self._set_alarm(now)
+
+    def _doubt_after_standstill(self, now: float) -> None:
+        """Who stood still for long may have lost his partitions, and what he sends now would be sent twice: let Kafka speak first."""
+        seconds = now - self.last_pass_at
+        if seconds > STANDSTILL_SECONDS + self._receipt_seconds:
+            self._doubts_until = now + DOUBT_SECONDS
+            log.warning("the relay stood still: nothing leaves until Kafka had time to speak", extra={"seconds": round(seconds, 1)})
 
     # --- commands ---------------------------------------------------------------------------------------------------------------------
 
@@ -338,7 +351,7 @@ class Pump:
     def _set_alarm(self, now: float) -> None:
         """One timer for the next thing that happens by time alone."""
         moments = [moment for moment in (self._timers[0][0] if self._timers else None, self.router.wake_at()) if moment is not None]
-        moment = min(moments, default=float("inf"))
+        moment = min(moments, default=float("inf")) if now >= self._doubts_until else self._doubts_until
         if moment >= self._alarm_at and self._alarm_at > now:
             return
         if self._alarm is not None:

@@ -13,6 +13,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -82,6 +83,11 @@ class Process:
         """Its log lines of one event, where it logs JSON."""
         lines = (json.loads(line) for line in self.log.splitlines() if line.startswith("{") and line.endswith("}"))
         return [line for line in lines if line.get("event") == event]
+
+    def moments_logged(self, event: str) -> list[float]:
+        """When it said so, on the monotonic clock."""
+        offset = time.time() - time.monotonic()
+        return [datetime.fromisoformat(line["time"]).timestamp() - offset for line in self.log_lines(event)]
 
     def terminate(self) -> None:
         """SIGTERM."""

@@ -15,16 +15,20 @@ from system.waiting import wait_for
 
 DRAIN_SECONDS_MAX: Final = 20.0
 FREEZE_SECONDS: Final = 8.0  # longer than the session timeouts of the rig and of the broker, so that the frozen relay loses its partitions
-UNDER_WAY_SECONDS: Final = 1.5  # what a relay had sent when it died may be taken later, by a busy API; the next owner comes after two seconds
+# What a relay had sent when it died may be taken later, by a busy API. The next owner of its partitions comes after two seconds.
+UNDER_WAY_SECONDS: Final = 1.5
 SETTLE_SECONDS: Final = 120.0
 EARLY_SHARE: Final = 0.25
 RELAYS_MAX: Final = 3
 ANSWER_SECONDS_MAX: Final = 0.2
 SLOW: Final = (f"all:slow+{ANSWER_SECONDS_MAX}:0.3",)  # applied at once, answered later: so every signal meets calls under way
-RECEIPT_SECONDS: Final = 0.2  # the default of RELAY_KAFKA__RECEIPT_SECONDS
 # About 0.6 s on a machine with nothing else to do: the slow answer, an interval, the commit, and an interval again for a receipt that was
 # still under way when the next fell due. The bound leaves room for a busy machine, and none for a relay that only commits every 5 s.
 REPEAT_AGE_MAX: Final = 3.0
+
+ZOMBIE_SECONDS: Final = 1.0  # after a thaw, until Kafka has told it that its partitions are somebody else's
+# A memoir that left so long before the crash was confirmed by then. One that left later may not have been.
+CONFIRMED_SECONDS: Final = 1.0
 
 Tell = Callable[[str], None]
 
@@ -37,6 +41,26 @@ class Crowd(NamedTuple):
 
 
 @dataclass
+class Moments:
+    """When relays went out of service without a farewell, and when one came back that others had taken for dead."""
+
+    ends: list[float] = field(default_factory=list[float])
+    thaws: list[float] = field(default_factory=list[float])
+
+    def last_end_before(self, moment: float) -> float:
+        """The latest end before; without any, the moment itself."""
+        return max((end for end in self.ends if end < moment), default=moment)
+
+    def next_end_after(self, moment: float) -> float | None:
+        """The end that left undone what was begun at this moment."""
+        return min((end for end in self.ends if end + UNDER_WAY_SECONDS >= moment), default=None)
+
+    def may_be_by_zombie(self, moment: float) -> bool:
+        """Whether a relay has just thawed, and may not know yet that its partitions are somebody else's."""
+        return any(thaw <= moment <= thaw + ZOMBIE_SECONDS for thaw in self.thaws)
+
+
+@dataclass
 class Figures:
     """What a story came to."""
 
@@ -44,21 +68,22 @@ class Figures:
     restarts: int
     exit_seconds: list[float] = field(default_factory=list[float])
     repeat_ages: list[float] = field(default_factory=list[float])
-    """For each repeated event: how long before the crash (or the freeze) it had been taken for the first time."""
+    """For each repeated event: how long before the crash (the freeze, the loss of its partition) it had been taken for the first time."""
     repeated_per_crash: list[int] = field(default_factory=list[int])
     openings_repeated: int = 0
     openings_repeated_though_durable: list[str] = field(default_factory=list[str])
+    openings_by_zombies: int = 0
     openings_resumed_needlessly: list[str] = field(default_factory=list[str])
     """In place of a session that the API had closed, although the state topic knew of its end."""
     order_violations: int = 0
-    zombies: int = 0
-    """How often a relay found, when it thawed, that its partitions were somebody else's."""
+    partitions_lost: int = 0
+    """How often a relay learnt that its partitions are somebody else's: it had been frozen, or the group's coordinator had died."""
 
     def assert_kept_in_order(self) -> None:
         """Whatever happened: nothing lost, nothing overtaken, and no session opened twice whose id was durable."""
         self.findings.assert_nothing_lost()
         assert self.order_violations == 0
-        assert not self.openings_repeated_though_durable
+        assert not self.openings_repeated_though_durable, self.openings_repeated_though_durable[:3]
 
     def assert_repeated_nothing(self) -> None:
         """What a SIGTERM promises."""
@@ -71,7 +96,7 @@ class Figures:
         self.assert_kept_in_order()
         assert len(self.repeat_ages) == len(self.findings.repeats), "each repeat belongs to a crash"
         assert max(self.repeat_ages, default=0.0) <= REPEAT_AGE_MAX
-        assert not self.openings_resumed_needlessly
+        assert not self.openings_resumed_needlessly, self.openings_resumed_needlessly[:3]
 
     def in_words(self) -> str:
         """One paragraph for people."""
@@ -87,11 +112,12 @@ class Figures:
         if self.repeat_ages:
             words.append(f"the oldest of them had been taken {max(self.repeat_ages):.3f} s before the crash")
         if self.openings_repeated:
-            words.append(f"openings repeated: {self.openings_repeated}, of these durable: {len(self.openings_repeated_though_durable)}")
+            durable = len(self.openings_repeated_though_durable)
+            words.append(f"openings repeated: {self.openings_repeated}, {durable} of them durable, {self.openings_by_zombies} by zombies")
         if total["openings_resumed"]:
             words.append(f"of those in place, after a durable end: {len(self.openings_resumed_needlessly)}")
-        if self.zombies:
-            words.append(f"zombies: {self.zombies}")
+        if self.partitions_lost:
+            words.append(f"partitions lost: {self.partitions_lost} times")
         return "; ".join(words)
 
 
@@ -109,7 +135,7 @@ def restart(rig: Rig, crowd: Crowd, *, times: int, random: Random, tell: Tell) -
         assert code == 0, f"exit code {code}; it said\n{relay.log_tail()}"
         exit_seconds.append(time.monotonic() - began)
         tell(f"{number + 1} of {times}: left after {exit_seconds[-1]:.2f} s")
-    figures = _settle_and_judge(rig, restarts=times, crashes=[])
+    figures = _settle_and_judge(rig, restarts=times, moments=Moments())
     figures.exit_seconds = exit_seconds
     figures.order_violations += violations
     return figures
@@ -118,12 +144,12 @@ def restart(rig: Rig, crowd: Crowd, *, times: int, random: Random, tell: Tell) -
 def crash(rig: Rig, crowd: Crowd, *, times: int, random: Random, tell: Tell) -> Figures:
     """SIGKILL at random moments; each time another relay takes over when the group has noticed."""
     rig.start_players(sessions=crowd.sessions, rate=crowd.rate)
-    crashes: list[float] = []
+    moments = Moments()
     for number in range(times):
         relay = _start_serving(rig, random)
-        crashes.append(relay.kill())
+        moments.ends.append(relay.kill())
         tell(f"{number + 1} of {times}: killed")
-    return _settle_and_judge(rig, restarts=times, crashes=crashes)
+    return _settle_and_judge(rig, restarts=times, moments=moments)
 
 
 def come_and_go(  # noqa: PLR0913  # settings, each by its name
@@ -131,7 +157,7 @@ def come_and_go(  # noqa: PLR0913  # settings, each by its name
 ) -> Figures:
     """Three relays at most that join, leave, die, and freeze for longer than the group's patience; `trouble` is one thing more."""
     rig.start_players(sessions=crowd.sessions, rate=crowd.rate)
-    crashes: list[float] = []
+    moments = Moments()
     running = [rig.start_relay() for _ in range(RELAYS_MAX - 1)]
     for relay in running:
         relay.wait_until_ready()
@@ -154,20 +180,20 @@ def come_and_go(  # noqa: PLR0913  # settings, each by its name
             relay = random.choice(running)
             if deed == "freeze":
                 relay.freeze()
-                crashes.append(time.monotonic())
+                moments.ends.append(time.monotonic())
                 time.sleep(FREEZE_SECONDS)
+                moments.thaws.append(time.monotonic())
                 relay.thaw()
-                crashes.append(time.monotonic())
             elif deed == "kill":
                 running.remove(relay)
-                crashes.append(relay.kill())
+                moments.ends.append(relay.kill())
             else:
                 running.remove(relay)
                 relay.terminate()
                 code = relay.exit_code(DRAIN_SECONDS_MAX)
                 assert code == 0, f"exit code {code}; it said\n{relay.log_tail()}"
         time.sleep(random.uniform(0.5, 3.0))
-    return _settle_and_judge(rig, restarts=times, crashes=crashes)
+    return _settle_and_judge(rig, restarts=times, moments=moments)
 
 
 @dataclass
@@ -276,35 +302,43 @@ def _start_serving(rig: Rig, random: Random) -> RelayProcess:
     return relay
 
 
-def _settle_and_judge(rig: Rig, *, restarts: int, crashes: list[float]) -> Figures:
+def _settle_and_judge(rig: Rig, *, restarts: int, moments: Moments) -> Figures:
     """Let the players end, give the last relay time, and look at the record."""
     rig.stop_players()
     if not any(relay.is_running for relay in rig.relays):
         rig.start_relay()
     rig.settle(SETTLE_SECONDS)
-    findings = rig.judge()
-    figures = Figures(findings, restarts)
+    figures = Figures(rig.judge(), restarts)
     figures.order_violations = sum(_order_violations(relay) for relay in rig.relays if relay.is_running)
-    figures.zombies = sum(len(relay.log_lines("partitions lost")) for relay in rig.relays)
-    durable = rig.durable()
-    for repeat in findings.repeated_openings:
-        figures.openings_repeated += 1
-        for earlier, opened_again_at in zip(repeat.api_sessions, repeat.taken_at[1:], strict=False):
-            if durable.opened_at.get(earlier, opened_again_at) < opened_again_at:
-                line = f"{repeat.session}: durable at {durable.opened_at[earlier]:.3f}, taken at {repeat.taken_at}, crashes {crashes}"
-                figures.openings_repeated_though_durable.append(line)
-    for session, at in rig.resumed():
-        before = [moment for moment in crashes if moment < at]
-        if not before or durable.ended_at.get(session, at) < max(before):
-            figures.openings_resumed_needlessly.append(session)
-    per_crash = dict.fromkeys(crashes, 0)
-    for repeat in findings.repeats:
-        after = [moment for moment in crashes if moment + UNDER_WAY_SECONDS >= repeat.taken_at[0]]
-        if after:
-            per_crash[min(after)] += 1
-            figures.repeat_ages.append(max(0.0, min(after) - repeat.taken_at[0]))
-    figures.repeated_per_crash = list(per_crash.values())
+    lost = [moment for relay in rig.relays for moment in relay.moments_logged("partitions lost")]
+    figures.partitions_lost = len(lost)
+    moments.ends = sorted([*moments.ends, *lost])
+    _judge_openings(figures, moments, rig)
+    per_end = dict.fromkeys(moments.ends, 0)
+    for repeat in figures.findings.repeats:
+        end = moments.next_end_after(repeat.taken_at[0])
+        if end is not None:
+            per_end[end] += 1
+            figures.repeat_ages.append(max(0.0, end - repeat.taken_at[0]))
+    figures.repeated_per_crash = list(per_end.values())
     return figures
+
+
+def _judge_openings(figures: Figures, moments: Moments, rig: Rig) -> None:
+    """Whether the state topic knew, when a session was opened once more, that it was open, or over."""
+    durable = rig.durable()
+    for repeat in figures.findings.repeated_openings:
+        figures.openings_repeated += 1
+        for earlier, again_at in zip(repeat.api_sessions, repeat.taken_at[1:], strict=False):
+            end = moments.last_end_before(again_at)
+            if moments.may_be_by_zombie(again_at):
+                figures.openings_by_zombies += 1
+            elif durable.opened_at.get(earlier, end) + CONFIRMED_SECONDS < end:
+                figures.openings_repeated_though_durable.append(f"{repeat.session}: taken at {repeat.taken_at}, ends at {moments.ends}")
+    for session, at in rig.resumed():
+        end = moments.last_end_before(at)
+        if not moments.may_be_by_zombie(at) and durable.ended_at.get(session, end) + CONFIRMED_SECONDS < end:
+            figures.openings_resumed_needlessly.append(f"{session}: opened at {at}, ends at {moments.ends}")
 
 
 def _order_violations(relay: RelayProcess) -> int:

@@ -1,11 +1,13 @@
 """How a relay ends when it cannot go on: each kind of trouble has its exit code, and one line that says what to change."""
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from system.processes import RelayProcess, free_port
 from system.rig import Rig
+from system.waiting import wait_for
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(120)]
 
@@ -59,3 +61,15 @@ def test_a_second_signal_leaves_at_once(new_rig: Callable[..., Rig]) -> None:
     findings = rig.judge()
     findings.assert_nothing_lost()
     findings.assert_no_repeats()
+
+
+def test_a_relay_that_only_begins_can_be_stopped(new_rig: Callable[..., Rig]) -> None:
+    """SIGTERM while topics are created, the group is joined or sessions are restored ends the relay as soon as one that serves."""
+    rig = new_rig(partitions=12)
+    for number in range(6):
+        relay = rig.start_relay(RELAY_KAFKA__GROUP_ID=f"{rig.group}.{number}")
+        wait_for(lambda one=relay: one.health("/livez")[0], "it listens to signals", 30)
+        time.sleep(number / 10)
+        relay.terminate()
+        assert relay.exit_code(15) == 0, relay.log_tail()
+        assert "Traceback" not in relay.log

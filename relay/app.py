@@ -10,6 +10,7 @@ from collections.abc import Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack, suppress
 from typing import TypedDict
 from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 import httpx
 
@@ -266,7 +267,14 @@ def _transport(settings: Settings) -> httpx.AsyncBaseTransport:
     api = settings.api
     tls = tls_context(api.ca_file, api.client_cert_file, api.client_key_file)
     if api.transport == "httpx":
-        return stock_transport(connections_max=api.concurrency_max, tls=tls, idle_seconds_max=api.connection_idle_seconds_max)
+        url = urlsplit(api.url)
+        is_direct = proxy_bypass(url.hostname or "")
+        return stock_transport(
+            connections_max=api.concurrency_max,
+            tls=tls,
+            idle_seconds_max=api.connection_idle_seconds_max,
+            proxy_url=None if is_direct else getproxies().get(url.scheme),  # HTTPS_PROXY, NO_PROXY and their like
+        )
     return Transport(
         connections_max=api.concurrency_max,
         tls=tls,

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from relay.core.assignment import Assignment
-from relay.core.events import EventType, SessionKey
-from relay.core.inputs import Accepted, Assigned, Lost, Misconfigured, Refused, TryAgain
+from relay.core.events import ApiSessionId, EventType, SessionKey
+from relay.core.inputs import Accepted, Assigned, Lost, Misconfigured, Opened, Refused, TryAgain
 from relay.core.lane import Lane, State
 from relay.core.ledger import Ledger
 from relay.core.pressure import Limits
@@ -198,6 +198,22 @@ def test_a_partition_that_is_lost_while_it_is_leaving_is_let_go_once(driver: Dri
     driver.arrive("a", E.SESSION_START)
     assert len(driver.flying) == 1, "the session is not kept waiting for a call that has ended"
     driver.check_books()
+
+
+def test_a_partition_that_is_gone_is_not_brought_back(driver: Driver) -> None:
+    """Word that it leaves may be taken in after it has gone: its calls under way count no more for that."""
+    assignment = driver.assignment
+    driver.arrive("a", E.SESSION_START)
+    driver.revoke()
+    driver.leave(assignment)
+    driver.assign(from_offset=0)
+    driver.arrive("a", E.SESSION_START)
+    assert len(driver.flying) == 1
+    driver.answer(Opened(ApiSessionId("late")))
+    assert driver.finished == []
+    assert len(driver.flying) == 1
+    driver.accept_all()
+    assert driver.finished == [0]
 
 
 def test_a_dead_letter_that_outlives_its_partition_commits_nothing(driver: Driver) -> None:

@@ -37,7 +37,7 @@ class Reads(Protocol):
     """The input's face."""
 
     def read(self, record: Record) -> tuple[SessionKey, PlayerEvent]:
-        """The event in a record, or `Unreadable`."""
+        """The event in a record. Raises `Unreadable`, or `Awaited` when it must be read again later."""
         ...
 
 

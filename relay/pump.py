@@ -13,15 +13,17 @@ from collections.abc import Callable
 from random import Random
 from typing import Final
 
+from relay.backlog import Backlog
 from relay.core.assignment import Assignment, Stage
 from relay.core.commands import Announce, Command, Finish, Forget, OpenSession, Remember, SendEvent, SetAside, Skip, Wait
-from relay.core.events import SessionKey
+from relay.core.events import Record, SessionKey
 from relay.core.inputs import Arrived, Assigned, Input, Leaving, StoredAside, Unreadable, Woke
 from relay.core.lane import Lane
 from relay.core.ledger import Ledger
 from relay.core.memoir import Memoir
 from relay.core.router import Router
-from relay.input.native import Unreadable as UnreadableRecord
+from relay.input.decoding import Awaited
+from relay.input.decoding import Unreadable as UnreadableRecord
 from relay.kafka.dead_letters import DeadLetter
 from relay.kafka.source import (
     CommitFailed,
@@ -100,6 +102,7 @@ class Pump:
         self._generation = 0
         self._keeper = Keeper(router=router, memoirs=memoirs, source=source, tallies=tallies, loop=loop, clock=clock)
         self._reporter = Reporter(tallies)
+        self.backlog = Backlog()  # what nobody can read yet
         self._is_paused = False
         self._swept_at = self.last_pass_at
         self._doubts_until = self.last_pass_at
@@ -140,6 +143,11 @@ class Pump:
         if self._is_broken and isinstance(message, PartitionsLeaving):
             message.reply([])  # after a bug nothing is committed, and nobody needs to wait
         self._protect(lambda: self._receive[type(message)](message))
+        self._schedule()
+
+    def read_on(self) -> None:
+        """There is news for records that nobody could read yet."""
+        self._protect(self._read_on)
         self._schedule()
 
     def hurry(self) -> None:
@@ -236,23 +244,38 @@ class Pump:
     # --- the source -------------------------------------------------------------------------------------------------------------------
 
     def _fetched(self, fetched: Fetched) -> None:
-        now = self._clock()
-        handle, read, perform = self.router.handle, self._reader.read, self._perform
         for topic, partition, records in fetched.batches:
             assignment = self.router.assignments.get((topic, partition))
             if assignment is None:
                 continue  # fetched before a revoke, handed over after it
             self._tallies.consumed(topic, len(records))
-            for record in records:
-                happened: Input
-                try:
-                    key, event = read(record)
-                    happened = Arrived(assignment, key, event)
-                except UnreadableRecord as unreadable:
-                    happened = Unreadable(assignment, record, unreadable.reason, unreadable.detail, unreadable.key)
-                for command in handle(happened, now):
-                    perform[type(command)](command)
+            if assignment in self.backlog:
+                self.backlog.add(assignment, records)
+            else:
+                self._read(assignment, records)
         self._source.taken()
+
+    def _read(self, assignment: Assignment, records: list[Record]) -> None:
+        """Take in the records of a partition, up to one that nobody can read yet: it holds up its own partition only."""
+        now = self._clock()
+        handle, read, perform = self.router.handle, self._reader.read, self._perform
+        rest = iter(records)
+        for record in rest:
+            happened: Input
+            try:
+                key, event = read(record)
+                happened = Arrived(assignment, key, event)
+            except UnreadableRecord as unreadable:
+                happened = Unreadable(assignment, record, unreadable.reason, unreadable.detail, unreadable.key)
+            except Awaited:
+                self.backlog.add(assignment, [record, *rest])
+                return
+            for command in handle(happened, now):
+                perform[type(command)](command)
+
+    def _read_on(self) -> None:
+        for assignment, records in self.backlog.take_all():
+            self._read(assignment, records)
 
     def _assigned(self, assigned: PartitionsAssigned) -> None:
         self.has_joined = True
@@ -260,6 +283,7 @@ class Pump:
         log.info("partitions assigned", extra={"count": len(assigned.partitions)})
         for position in assigned.partitions:
             self._keeper.overtake(position.topic, position.partition)
+            self.backlog.drop_foreign()
             self._generation += 1
             ledger = Ledger(finished_before(position))
             assignment = Assignment(
@@ -305,6 +329,7 @@ class Pump:
     def _leaving(self, leaving: PartitionsLeaving) -> None:
         assignments = self._owned(leaving.partitions)
         for assignment in assignments:
+            self.backlog.drop(assignment)  # the next owner reads it
             self.put(Leaving(assignment))
         self._keeper.begin_departure(assignments, leaving.reply, self.leaving_seconds_max)
         self._tallies.rebalanced("revoked")
@@ -313,6 +338,7 @@ class Pump:
     def _lost(self, lost: PartitionsLost) -> None:
         assignments = self._owned(lost.partitions)
         self._keeper.lose(assignments)
+        self.backlog.drop_foreign()
         self._tallies.rebalanced("lost")
         log.warning("partitions lost", extra={"count": len(assignments)})
 
@@ -335,6 +361,7 @@ class Pump:
 
     def _check_fullness(self) -> None:
         is_full = self.router.buffer.is_full or self._letters.pending_bytes > self._letter_bytes_max or self._keeper.is_full
+        is_full = is_full or self.backlog.is_full
         if is_full != self._is_paused:
             self._is_paused = is_full
             if is_full:

@@ -16,6 +16,7 @@ def watch(metrics: Metrics, parts: Parts, *, is_ready: Callable[[], bool]) -> No
 
     def oldest_undelivered_seconds() -> float:
         oldest = [moment for one in router.assignments.values() if (moment := one.ledger.oldest_appended_at) is not None]
+        oldest += pump.backlog.oldest_appended_at()
         return max(0.0, time.monotonic() - min(oldest)) if oldest else 0.0
 
     def last_delivery_timestamp() -> float:
@@ -26,6 +27,7 @@ def watch(metrics: Metrics, parts: Parts, *, is_ready: Callable[[], bool]) -> No
         "lanes": lambda: router.buffer.lane_count,
         "buffered_events": lambda: router.buffer.event_count,
         "buffered_bytes": lambda: router.buffer.byte_count,
+        "input_awaiting_records": lambda: pump.backlog.record_count,
         "api_requests_in_flight": lambda: router.in_flight,
         "order_violations_total": lambda: router.order_violations,
         "circuit_state": lambda: {("open",): router.opening.state, ("send",): router.sending.state},

@@ -1,6 +1,7 @@
 """The native event: strict JSON, taken over byte for byte.
 
-In: the bytes of a record. Out: its session key and its `PlayerEvent`, or `Unreadable` with the path and what was expected there.
+In: a record, by way of the decoder of its format. Out: its session key and its `PlayerEvent`, or `Unreadable` with the path and what was
+expected there.
 
 The three objects (params, qoeData, customMetadata) are checked and then kept as the bytes that came in, so a number goes out as it was
 written. The common event, a ping, carries none of them and is decoded in one step of compiled code. Only an event that is refused pays for
@@ -13,27 +14,16 @@ import msgspec
 
 from relay.core.events import Details, EventType, PlayerEvent, Record, SessionKey
 from relay.core.reasons import Reason
+from relay.input.decoding import KEY_BYTES_MAX, RECORD_BYTES_MAX, Decodes, PlainJson, Unreadable
 
-RECORD_BYTES_MAX: Final = 262_144
-KEY_BYTES_MAX: Final = 1_024
-DETAIL_CHARACTERS_MAX: Final = 500
+__all__ = ["NativeInput", "Unreadable", "decode"]
+
 _STATE_NAME: Final = "media.state.name"
 _TELLS_STATE: Final = frozenset({EventType.STATE_START, EventType.STATE_END})
 _NONE: Final = msgspec.Raw(b"")
 
 Value = str | int | float | bool
 Params = dict[str, Value | dict[str, Any]]  # one level of objects: visitor.customerIDs
-
-
-class Unreadable(Exception):  # noqa: N818  # a fact about a record, not an error of the relay
-    """The record is no event: why, and where."""
-
-    def __init__(self, reason: Reason, detail: str, key: SessionKey | None = None) -> None:
-        """Say why; the key is there when it could be read."""
-        super().__init__(f"{reason}: {detail[:DETAIL_CHARACTERS_MAX]}")
-        self.reason = reason
-        self.detail = detail[:DETAIL_CHARACTERS_MAX]  # it may quote what came in
-        self.key = key
 
 
 class _PlayerTime(msgspec.Struct, forbid_unknown_fields=True, gc=False):
@@ -70,16 +60,20 @@ _CHECKS: Final = {"params": _decode_params, "qoeData": _decode_qoe, "customMetad
 class NativeInput:
     """Reads native events."""
 
-    def __init__(self, *, ignore_unknown_fields: bool = False, record_bytes_max: int = RECORD_BYTES_MAX) -> None:
-        """Choose whether a field that nobody knows makes an event unreadable."""
-        self._decode = msgspec.json.Decoder(_LenientEvent if ignore_unknown_fields else _RawEvent).decode
-        self._record_bytes_max = record_bytes_max
+    def __init__(
+        self, *, ignore_unknown_fields: bool = False, record_bytes_max: int = RECORD_BYTES_MAX, decoder: Decodes | None = None
+    ) -> None:
+        """Choose whether a field that nobody knows makes an event unreadable; a decoder has its own limit for the bytes of a record."""
+        self._parse = msgspec.json.Decoder(_LenientEvent if ignore_unknown_fields else _RawEvent).decode
+        decoder = decoder or PlainJson(record_bytes_max)
+        self._json = decoder.json
+        self._key = decoder.key
 
     def read(self, record: Record) -> tuple[SessionKey, PlayerEvent]:
-        """The event in a record and the player session that it belongs to. Raises `Unreadable`."""
-        key = read_key(record.key)
+        """The event in a record and the player session that it belongs to. Raises `Unreadable` or `Awaited`."""
+        key = self._key(record)
         try:
-            raw = self._parse(record.value)
+            raw = self._raw(self._json(record))
             if key is None:
                 key = _key_in_value(raw.sessionKey)
             return key, _event(raw, record)
@@ -87,13 +81,9 @@ class NativeInput:
             unreadable.key = key
             raise
 
-    def _parse(self, value: bytes | None) -> _RawEvent:
-        if not value:
-            raise Unreadable(Reason.EMPTY_VALUE, "the record has no value; expected a JSON object")
-        if len(value) > self._record_bytes_max:
-            raise Unreadable(Reason.RECORD_TOO_LARGE, f"{len(value)} bytes; at most {self._record_bytes_max} are read")
+    def _raw(self, json: bytes) -> _RawEvent:
         try:
-            return self._decode(value)
+            return self._parse(json)
         except msgspec.ValidationError as error:
             raise Unreadable(*_explain(str(error))) from None
         except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
@@ -103,18 +93,6 @@ class NativeInput:
 def decode(value: bytes) -> PlayerEvent:
     """The event in a value that has no record around it, for those who try out samples. Raises `Unreadable`."""
     return NativeInput().read(Record(0, key=b"sample", value=value))[1]
-
-
-def read_key(key: bytes | None) -> SessionKey | None:
-    """The record's key as a session key; None when there is none. Raises `Unreadable`."""
-    if not key:
-        return None
-    if len(key) > KEY_BYTES_MAX:
-        raise Unreadable(Reason.INVALID_KEY, f"the key has {len(key)} bytes; at most {KEY_BYTES_MAX} are taken")
-    try:
-        return SessionKey(key.decode())
-    except UnicodeDecodeError as error:
-        raise Unreadable(Reason.INVALID_KEY, f"the key is not UTF-8: byte {error.start} is 0x{key[error.start]:02x}") from None
 
 
 def _key_in_value(text: str) -> SessionKey:

@@ -73,6 +73,11 @@ CATALOGUE: Final[tuple[Metric, ...]] = (
         "outcome",
         advice="Failures in a row: what is delivered meanwhile is repeated after a restart. See the log for the cause.",
     ),
+    _gauge(
+        "input_awaiting_records",
+        "Records that cannot be read until the schema that they are written in has come from the registry.",
+        advice="Above 0 for more than a moment: the schema registry does not answer, see the log. Their partitions wait, nothing is lost.",
+    ),
     # --- sessions
     _gauge(
         "sessions_open",

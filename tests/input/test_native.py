@@ -14,7 +14,8 @@ from relay.core.commands import SendEvent
 from relay.core.events import ApiSessionId, Details, EventType, PlayerEvent, Record, SessionKey
 from relay.core.lane import Lane
 from relay.core.reasons import Reason
-from relay.input.native import KEY_BYTES_MAX, RECORD_BYTES_MAX, NativeInput, Unreadable, decode, read_key
+from relay.input.decoding import KEY_BYTES_MAX, RECORD_BYTES_MAX, read_key
+from relay.input.native import NativeInput, Unreadable, decode
 
 TIME = '"playerTime":{"playhead":12.5,"ts":1700000012500}'
 PING = f'{{"eventType":"ping",{TIME}}}'.encode()
@@ -206,8 +207,8 @@ def test_a_refusal_names_the_session_where_it_is_known() -> None:
 @pytest.mark.parametrize(
     ("value", "reason", "words"),
     [
-        (None, Reason.EMPTY_VALUE, ["expected a JSON object"]),
-        (b"", Reason.EMPTY_VALUE, ["expected a JSON object"]),
+        (None, Reason.EMPTY_VALUE, ["expected an event"]),
+        (b"", Reason.EMPTY_VALUE, ["expected an event"]),
         (b"nope", Reason.NOT_JSON, []),
         (b"{", Reason.NOT_JSON, []),
         (PING + b"x", Reason.NOT_JSON, []),

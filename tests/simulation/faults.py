@@ -44,6 +44,10 @@ class Faults:
     letter_outages: int = 0
     compactions: int = 0
 
+    # The schema registry.
+    schema_seconds: float = 0.0  # how long it may take to fetch the schema of a record; 0: every schema is known
+    registry_outages: int = 0
+
     # Processes.
     troubles: tuple[str, ...] = ()  # names from TROUBLES, one for each time
 
@@ -108,6 +112,8 @@ def _draw_kafka(random: Random, faults: Faults) -> Faults:
         state_outages=random.choice((0, 0, 1)),
         letter_outages=random.choice((0, 0, 1)),
         compactions=random.choice((0, 1, 3)),
+        schema_seconds=random.choice((0.0, 0.0, 0.1, 5.0)),
+        registry_outages=random.choice((0, 0, 1, 3)),
     )
 
 

@@ -13,6 +13,7 @@ from simulation.consumer import Consumer
 from simulation.facts import Tenure, Violation
 from simulation.kafka import TOPIC
 from simulation.loop import HostLoop
+from simulation.registry import Registry
 from simulation.stories import Said
 from simulation.topics import Letters, Memoirs
 
@@ -108,9 +109,10 @@ class Process:
             listener=self,
             reply_seconds_max=max(settings.leaving_seconds_max, DRAIN_SECONDS_MAX),
         )
+        registry = Registry(self.host, world.random, world.faults, lambda: world.is_registry_down)
         self.pump = Pump(
             router=self.router,
-            reader=NativeInput(),
+            reader=NativeInput(decoder=registry),
             calls=self.calls,
             letters=self.letters,
             memoirs=self.memoirs,
@@ -125,6 +127,7 @@ class Process:
             clock=world.loop.clock,
             wall_clock=world.loop.wall_clock,
         )
+        registry.tell(self.pump.read_on)
         self.calls.report = self._report
         self.pump.begin()
 
@@ -179,6 +182,8 @@ class Process:
             buffer.crowded_lanes,
             router.orphan_count,
             router.order_violations,
+            self.pump.backlog.record_count,
+            self.pump.backlog.byte_count,
         )
         if any(counts):
             raise Violation(f"{self.name} is at rest, and has not come back to nothing: {counts}")

@@ -40,6 +40,7 @@ class World:
         self.loop = VirtualLoop()
         self.seconds = random.choice((10.0, 30.0, 60.0))
         self.are_letters_down = False
+        self.is_registry_down = False
         self._tells = tells
         self._names = 0
         self._state_troubled_until = 0.0
@@ -143,6 +144,7 @@ class World:
         plan(faults.refusals_of_us, lambda: self._for_a_while("the API refuses us", self.api, "refuses_us", random.uniform(1.0, 20.0)))
         plan(faults.commit_outages, lambda: self._for_a_while("no commits", self.group, "is_refusing", random.uniform(0.5, 10.0)))
         plan(faults.letter_outages, lambda: self._for_a_while("no letters", self, "are_letters_down", random.uniform(0.5, 20.0)))
+        plan(faults.registry_outages, lambda: self._for_a_while("no schemas", self, "is_registry_down", random.uniform(0.5, 20.0)))
         plan(faults.state_outages, self._interrupt_state)
         plan(faults.compactions, lambda: self.state.compact(drops_tombstones=random.random() < 0.5))
         for trouble in faults.troubles:
@@ -216,7 +218,7 @@ class World:
         self.trace("the world heals")
         self.api.heal()
         self.group.heal()
-        self.state.is_down = self.are_letters_down = False
+        self.state.is_down = self.are_letters_down = self.is_registry_down = False
         self._traps.clear()
         for said in self.saids:
             said.is_cursed = False

@@ -14,6 +14,8 @@ from system.cluster import Cluster
 from system.processes import ApiProcess, PlayersProcess, RelayProcess
 from system.waiting import wait_for
 
+from relay.kafka.state_topic_check import CONFIG as STATE_CONFIG
+
 SETTLE_SECONDS: Final = 60.0
 STEADY: Final = {"content_seconds_min": 300, "content_seconds_max": 1800, "ramp_up_seconds": 1200}
 """Players that come and go all the time, so that every moment meets sessions that open, play and end."""
@@ -42,7 +44,7 @@ class Durable:
     """What memoirs in the state topic have said."""
 
     opened_at: dict[str, float] = field(default_factory=dict[str, float])
-    """For each API session when its id was first written, on the monotonic clock. A zombie may do so late."""
+    """For each API session when its id first stood in the topic, on the monotonic clock. A zombie may do so late."""
     ended_at: dict[str, float] = field(default_factory=dict[str, float])
     """For each player session when it was first said to be over, likewise."""
 
@@ -103,6 +105,8 @@ class Rig:
         if protocol == "consumer":
             self._settings["RELAY_KAFKA__CLIENT"] = "{}"  # the broker decides on time-outs
         cluster.create(self.topic, partitions, topic_config)
+        # When a memoir reached the topic, and not when it was written: while a broker is away the two are seconds apart.
+        cluster.create(f"{self.group}.sessions", partitions, {**STATE_CONFIG, "message.timestamp.type": "LogAppendTime"})
         self.api = ApiProcess("api", folder=folder, faults=faults, is_watched=is_watched)
 
     def settings(self, **changes: str) -> dict[str, str]:

@@ -60,7 +60,7 @@ class Brokers:
 
     def do(self, *arguments: str) -> str:
         """Have the script do something."""
-        done = subprocess.run([SCRIPT, *arguments], env=self._environment, stdout=subprocess.PIPE, text=True, check=True)  # noqa: S603
+        done = subprocess.run([SCRIPT, *arguments], env=self._environment, stdout=subprocess.PIPE, text=True, check=True)
         return done.stdout
 
 

@@ -249,7 +249,7 @@ def measure(rounds: int, turn_seconds: float) -> None:
         authority.cert_pem.write_to_path(folder / "ca.pem")
         authority.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(folder / "server.pem")
         command = [sys.executable, __file__, "--serve", name]
-        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:  # noqa: S603 - ourselves
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:
             assert server.stdin is not None
             assert server.stdout is not None
             plain, secure = server.stdout.readline().split()

@@ -155,7 +155,7 @@ def main() -> None:
     count = produce(arguments.bootstrap, topic, events=arguments.events, sessions=arguments.sessions)
     variants = VARIANTS.get(arguments.compare, ({},))
     command = [sys.executable, __file__, "serve"]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:  # noqa: S603 - ourselves
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:
         assert server.stdin is not None
         assert server.stdout is not None
         url = f"http://127.0.0.1:{server.stdout.readline().strip()}"

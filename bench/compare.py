@@ -1,0 +1,352 @@
+"""The relay and its peers on the same topic, the same API and the same shapes, by turns: CPU per event, and how fast.
+
+    python bench/compare.py [--shapes quick|all|NAME…] [--peers relay,go,…] [--turns 5] [--report docs/performance-report]
+
+Builds the peers and the API server (Go, Java and Maven are wanted), starts a broker of its own, produces each shape's topic once, and lets
+every peer read it from the beginning, again and again, in turns. Counted is the CPU time of the peer's whole process between a tenth and
+nine tenths of the events, as the API server counts them. The CPU time of the server is told as well: it must not be the limit.
+"""
+
+import argparse
+import json
+import os
+import platform
+import random
+import shutil
+import signal
+import ssl
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from confluent_kafka import Producer, libversion
+from confluent_kafka.admin import AdminClient, NewTopic
+
+HERE = Path(__file__).resolve().parent
+PEERS = HERE / "peers"
+KAFKA = HERE.parent / "tests" / "kafka" / "kafka.sh"
+BUILT = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "relay-bench"
+DEADLINE_SECONDS = 240.0
+BIG_QUEUE = {"queue.buffering.max.messages": 1_000_000}
+SLOW_PEERS = {"naive", "httpx"}
+SLOW_EVENTS = 6_000  # what they are given to do: at their pace a whole topic would take an hour
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What is relayed, and to what kind of API."""
+
+    name: str
+    events: int = 120_000
+    sessions: int = 2_000
+    partitions: int = 12
+    value_bytes: int = 300
+    is_zipf: bool = False
+    is_tls: bool = False
+    latency_ms: int = 0
+    concurrency: int = 256
+    fail_every: int = 0
+    forget_every: int = 0
+
+
+SHAPES = {
+    shape.name: shape
+    for shape in (
+        Shape("plain"),
+        Shape("tls", is_tls=True),
+        Shape("connections-64", concurrency=64, is_tls=True),
+        Shape("latency-20", latency_ms=20, is_tls=True),
+        Shape("latency-80", latency_ms=80, is_tls=True, concurrency=2_000),
+        Shape("sessions-100", sessions=100, is_tls=True),
+        Shape("sessions-100000", events=300_000, sessions=100_000, is_tls=True),
+        Shape("zipf", is_zipf=True, is_tls=True),
+        Shape("partitions-1", partitions=1, is_tls=True),
+        Shape("partitions-50", partitions=50, is_tls=True),
+        Shape("bytes-1000", value_bytes=1_000, is_tls=True),
+        Shape("bytes-4000", value_bytes=4_000, is_tls=True),
+        Shape("faults", fail_every=100, forget_every=1_000, is_tls=True),
+    )
+}
+QUICK = ("plain", "tls")
+
+
+@dataclass
+class Turn:
+    """What one peer did with one topic."""
+
+    microseconds_per_event: float
+    events_per_second: float
+    server_microseconds_per_event: float
+    rss_mib: float
+
+
+@dataclass
+class Result:
+    """All turns of one peer at one shape."""
+
+    shape: str
+    peer: str
+    turns: list[Turn] = field(default_factory=list[Turn])
+
+    def median(self, figure: str) -> float:
+        """The median of a figure."""
+        return statistics.median(getattr(turn, figure) for turn in self.turns)
+
+
+class Api:
+    """The API server, as a process."""
+
+    def __init__(self, shape: Shape, folder: Path) -> None:
+        """Start it."""
+        self.authority = folder / f"{shape.name}.pem" if shape.is_tls else None
+        arguments = [str(BUILT / "server"), f"-latency={shape.latency_ms}ms"]
+        arguments += [f"-fail-every={shape.fail_every}", f"-forget-every={shape.forget_every}"]
+        arguments += [f"-tls={self.authority}"] if self.authority else []
+        self._process = subprocess.Popen(arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        assert self._process.stdout is not None
+        self.pid = self._process.pid
+        self.url = f"{'https' if shape.is_tls else 'http'}://127.0.0.1:{self._process.stdout.readline().strip()}"
+        self._context = None
+        if self.authority:
+            self._context = ssl.create_default_context(cafile=str(self.authority))
+
+    def taken(self) -> int:
+        """How many openings and events it has taken."""
+        with urllib.request.urlopen(f"{self.url}/account", timeout=10, context=self._context) as answer:
+            account = json.loads(answer.read())
+        return int(account["openings"]) + int(account["events"])
+
+    def close(self) -> None:
+        """Stop it."""
+        self._process.kill()
+        self._process.wait()
+        for stream in (self._process.stdin, self._process.stdout):
+            assert stream is not None
+            stream.close()
+
+
+def build() -> None:
+    """Build what is not Python."""
+    BUILT.mkdir(parents=True, exist_ok=True)
+    for folder, name in (("server", "server"), ("go_relay", "go-relay")):
+        subprocess.run(["go", "build", "-o", str(BUILT / name), "."], cwd=PEERS / folder, check=True)
+    subprocess.run(
+        ["mvn", "-q", "-B", "-ntp", "-f", str(PEERS / "parallel_consumer" / "pom.xml"), f"-Dbench.target={BUILT / 'java'}", "package"],
+        check=True,
+    )
+
+
+def command(peer: str) -> list[str]:
+    """How to start a peer."""
+    java = BUILT / "java"
+    return {
+        "relay": [sys.executable, "-m", "relay", "run"],
+        "httpx": [sys.executable, "-m", "relay", "run"],
+        "go": [str(BUILT / "go-relay")],
+        "parallel-consumer": ["java", "-Xmx2g", "-cp", f"{java}/classes:{java}/lib/*", "peer.Peer"],
+        "naive": [sys.executable, str(PEERS / "naive.py")],
+    }[peer]
+
+
+def environment(peer: str, shape: Shape, bootstrap: str, topic: str, api: Api) -> dict[str, str]:
+    """What a peer is told."""
+    group = f"bench-{time.time_ns()}"
+    if peer not in {"relay", "httpx"}:
+        told = {"BOOTSTRAP": bootstrap, "TOPIC": topic, "GROUP": group, "URL": api.url, "CONCURRENCY": str(shape.concurrency)}
+        return os.environ | told | ({"CA_FILE": str(api.authority)} if api.authority else {})
+    told = {
+        "RELAY_KAFKA__BOOTSTRAP_SERVERS": bootstrap,
+        "RELAY_KAFKA__TOPICS": topic,
+        "RELAY_KAFKA__GROUP_ID": group,
+        "RELAY_API__URL": api.url,
+        "RELAY_API__CONCURRENCY_MAX": str(shape.concurrency),
+        "RELAY_API__TRANSPORT": "httpx" if peer == "httpx" else "fast",
+        "RELAY_ADMIN__HOST": "127.0.0.1",
+        "RELAY_ADMIN__PORT": "0",
+    }
+    return os.environ | told | ({"RELAY_API__CA_FILE": str(api.authority)} if api.authority else {})
+
+
+def turn(peer: str, shape: Shape, bootstrap: str, topic: str, folder: Path) -> Turn:
+    """One peer over one topic."""
+    api = Api(shape, folder)
+    log = (folder / f"{shape.name}-{peer}.log").open("w")
+    process = subprocess.Popen(command(peer), env=environment(peer, shape, bootstrap, topic, api), stdout=log, stderr=log)
+    events = min(shape.events, SLOW_EVENTS) if peer in SLOW_PEERS else shape.events
+    try:
+        begun = _wait(api, process, events // 10)
+        first = (time.monotonic(), cpu_seconds(process.pid), cpu_seconds(api.pid))
+        ended = _wait(api, process, events * 9 // 10)
+        last = (time.monotonic(), cpu_seconds(process.pid), cpu_seconds(api.pid))
+        done = ended - begun
+        return Turn((last[1] - first[1]) / done * 1e6, done / (last[0] - first[0]), (last[2] - first[2]) / done * 1e6, rss_mib(process.pid))
+    finally:
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(15)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        log.close()
+        api.close()
+
+
+def _wait(api: Api, process: "subprocess.Popen[bytes]", count: int) -> int:
+    deadline = time.monotonic() + DEADLINE_SECONDS
+    while (taken := api.taken()) < count:
+        if process.poll() is not None:
+            raise SystemExit(f"{process.args} ended by itself with {process.returncode}; its log is kept")
+        if time.monotonic() > deadline:
+            raise SystemExit(f"{process.args} delivered {taken} of {count} within {DEADLINE_SECONDS:.0f} s; its log is kept")
+        time.sleep(0.05)
+    return taken
+
+
+def cpu_seconds(pid: int) -> float:
+    """CPU time of a process so far, its threads included."""
+    fields = Path(f"/proc/{pid}/stat").read_text("ascii").rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def rss_mib(pid: int) -> float:
+    """Memory of a process."""
+    return int(Path(f"/proc/{pid}/statm").read_text("ascii").split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+
+def produce(bootstrap: str, shape: Shape) -> str:
+    """Fill a topic with what the shape says: every session a start and pings, all of them under way at once."""
+    topic = f"bench-{shape.events}-{shape.sessions}-{shape.partitions}-{shape.value_bytes}-{'zipf' if shape.is_zipf else 'even'}"
+    admin = AdminClient({"bootstrap.servers": bootstrap})
+    if topic in admin.list_topics(timeout=10).topics:
+        return topic
+    admin.create_topics([NewTopic(topic, shape.partitions, 1)])[topic].result()
+    time.sleep(1)
+    producer = Producer(
+        {"bootstrap.servers": bootstrap, "linger.ms": 20, "compression.type": "lz4", "queue.buffering.max.messages": 1_000_000}
+    )
+    for key, value in said(shape):
+        producer.produce(topic, value, key=key)
+        producer.poll(0)
+    producer.flush()
+    return topic
+
+
+def said(shape: Shape) -> Iterator[tuple[str, str]]:
+    """Keys and values, in the order of the log."""
+    dice = random.Random(1)  # noqa: S311  # who speaks next, no secret
+    weights = [1 / (place + 1) for place in range(shape.sessions)] if shape.is_zipf else None
+    for session in range(shape.sessions):
+        yield _key(session), _start()
+    left = shape.events - shape.sessions
+    turns = dice.choices(range(shape.sessions), weights=weights, k=left) if weights else (number % shape.sessions for number in range(left))
+    for number, session in enumerate(turns):
+        yield _key(session), _ping(number, shape)
+
+
+def _key(session: int) -> str:
+    return f"session-{session:08d}-abcdefgh"
+
+
+def _start() -> str:
+    params = {
+        "analytics.trackingServer": "metrics.example.com",
+        "analytics.reportSuite": "suite",
+        "visitor.marketingCloudOrgId": "0123456789ABCDEF01234567@AdobeOrg",
+        "media.id": "title-1",
+        "media.length": 3600,
+        "media.contentType": "vod",
+        "media.playerName": "player",
+        "media.channel": "channel",
+    }
+    return json.dumps({"eventType": "sessionStart", "playerTime": {"playhead": 0, "ts": 1_700_000_000_000}, "params": params})
+
+
+def _ping(number: int, shape: Shape) -> str:
+    event: dict[str, object] = {
+        "eventType": "ping",
+        "playerTime": {"playhead": number % 3600 + 0.5, "ts": 1_700_000_000_000 + number},
+        "qoeData": {"media.qoe.bitrate": 20000, "media.qoe.droppedFrames": number % 50, "media.qoe.framesPerSecond": 25},
+    }
+    text = json.dumps(event)
+    event["customMetadata"] = {"note": "x" * max(1, shape.value_bytes - len(text) - 33)}
+    return json.dumps(event)
+
+
+@contextmanager
+def broker() -> Iterator[str]:
+    """A Kafka of our own."""
+    told = os.environ | {"KAFKA_INSTANCE": f"bench-{os.getpid()}"}
+    started = subprocess.run([str(KAFKA), "start", "1"], env=told, stdout=subprocess.PIPE, text=True, check=True)
+    try:
+        yield started.stdout.strip().splitlines()[-1]
+    finally:
+        subprocess.run([str(KAFKA), "destroy"], env=told, check=True, stdout=subprocess.DEVNULL)
+
+
+def report(results: list[Result], turns: int) -> str:
+    """The figures as a page."""
+    machine = (
+        f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores shared by peer, API and broker; Linux {platform.release()};"
+        f" Python {platform.python_version()}, librdkafka {libversion()[0]}; loopback; median of {turns} turns (lowest to highest)."
+    )
+    lines = [
+        machine,
+        "",
+        "| shape | peer | µs CPU per event | of the relay | events/s | RSS MiB | API's own µs |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    own = {result.shape: result for result in results if result.peer == "relay"}
+    for result in results:
+        costs = [one.microseconds_per_event for one in result.turns]
+        ratios = [one / mine.microseconds_per_event for one, mine in zip(costs, own[result.shape].turns, strict=False)]
+        lines.append(
+            f"| {result.shape} | {result.peer} | {result.median('microseconds_per_event'):.1f} ({min(costs):.1f} to {max(costs):.1f})"
+            f" | {statistics.median(ratios):.2f} x | {result.median('events_per_second'):,.0f} | {result.median('rss_mib'):.0f}"
+            f" | {result.median('server_microseconds_per_event'):.1f} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    """Measure, print and keep."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--shapes", nargs="+", default=["quick"], help=f"quick, all, or of {', '.join(SHAPES)}")
+    parser.add_argument("--peers", default="relay,go,parallel-consumer,httpx,naive")
+    parser.add_argument("--turns", type=int, default=5)
+    parser.add_argument("--report", type=Path, help="keep the figures there, as .md and .json")
+    arguments = parser.parse_args()
+    names = {"quick": QUICK, "all": tuple(SHAPES)}.get(arguments.shapes[0], tuple(arguments.shapes))
+    peers = arguments.peers.split(",")
+    if missing := [tool for tool in ("go", "java", "mvn") if shutil.which(tool) is None]:
+        raise SystemExit(f"wanted on the PATH: {', '.join(missing)}")
+    build()
+    folder = Path(tempfile.mkdtemp(prefix="compare-"))
+    print(f"logs are in {folder}", file=sys.stderr)
+    results: list[Result] = []
+    with broker() as bootstrap:
+        for name in names:
+            shape = SHAPES[name]
+            topic = produce(bootstrap, shape)
+            found = [Result(name, peer) for peer in peers]
+            for number in range(arguments.turns):
+                for result in found:
+                    result.turns.append(turn(result.peer, shape, bootstrap, topic, folder))
+                    print(f"{name} {number + 1}/{arguments.turns} {result.peer}: {result.turns[-1]}", file=sys.stderr, flush=True)
+            results += found
+    page = report(results, arguments.turns)
+    print(page)
+    if arguments.report:
+        arguments.report.with_suffix(".md").write_text(page, "utf-8")
+        kept = {"shapes": [asdict(SHAPES[name]) for name in names], "results": [asdict(result) for result in results]}
+        arguments.report.with_suffix(".json").write_text(json.dumps(kept, indent=1) + "\n", "utf-8")
+
+
+if __name__ == "__main__":
+    main()

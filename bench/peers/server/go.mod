@@ -1,0 +1,3 @@
+module peers/server
+
+go 1.24

@@ -106,6 +106,11 @@ class Storyteller:
             said += [self._start(key), *self._middle(key), self._say(key, "sessionEnd")]
         return [self._encoded(one) for one in said]
 
+    def simple(self, key: str, count: int) -> list[Said]:
+        """A start, pings, an end."""
+        said = [self._start(key), *(self._say(key, "ping") for _ in range(count - 2)), self._say(key, "sessionEnd")]
+        return [self._encoded(one) for one in said]
+
     def poison(self, key: str) -> Said:
         """A record that is no event."""
         value, reason = self._random.choice(_POISONS)

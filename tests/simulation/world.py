@@ -35,10 +35,8 @@ class World:
         """Draw a world."""
         self.seed = seed
         self.random = random = Random(seed)  # noqa: S311  # a world, no secret
-        self.faults = Faults.draw(random)
-        self.settings = Settings.draw(random)
         self.loop = VirtualLoop()
-        self.seconds = random.choice((10.0, 30.0, 60.0))
+        self.faults, self.settings, self.seconds = self._draw(random)
         self.are_letters_down = False
         self.is_registry_down = False
         self._tells = tells
@@ -99,6 +97,9 @@ class World:
         return self.loop.now < self._state_troubled_until or self.faults.state_latency[1] > 0.3
 
     # --- plans ------------------------------------------------------------------------------------------------------------------------
+
+    def _draw(self, random: Random) -> tuple[Faults, Settings, float]:
+        return Faults.draw(random), Settings.draw(random), random.choice((10.0, 30.0, 60.0))
 
     def _plan_players(self) -> list[Said]:
         """Who says what, and in which order it comes: each player's events in theirs, the players mixed."""

@@ -35,7 +35,7 @@ class StuckHour(World):
         self.buffered_max = 0
         self.receipt_characters_max = 0
 
-    def _draw(self, random: Random) -> tuple[Faults, Settings, float]:
+    def _draw(self, _random: Random) -> tuple[Faults, Settings, float]:
         rules = Rules(backoff=Backoff(0.5, 30.0, 300.0), attempts_max=1_000_000)
         return Faults(), Settings(receipt_seconds=0.2, leaving_seconds_max=10.0, limits=Limits(), rules=rules), HOUR
 

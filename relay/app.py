@@ -258,6 +258,7 @@ def _router(settings: Settings, dialect: Dialect) -> Router:
             age_seconds_max=retry.age_seconds_max,
             openings_max=session.openings_max,
             idle_seconds_max=session.idle_seconds_max,
+            park_after_seconds=session.park_after_seconds,
         ),
         starts=Starts(required=dialect.required_start_params, defaults=session.start_params, may_join=session.without_start == "open"),
     )

@@ -141,7 +141,8 @@ class Keeper:
         if ledger.safe is None:
             return None
         text = receipts.write(ledger)
-        self._is_receipt_long[assignment.topic, assignment.partition] = len(text) > RECEIPT_LENGTH_PAUSE
+        assignment.is_window_full = len(text) > RECEIPT_LENGTH_PAUSE
+        self._is_receipt_long[assignment.topic, assignment.partition] = assignment.is_window_full
         point = CommitPoint(assignment.topic, assignment.partition, ledger.safe, text)
         return None if point == self._committed.get(assignment) else point
 

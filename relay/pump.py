@@ -44,6 +44,7 @@ log = logging.getLogger("relay.pump")
 
 STANDSTILL_SECONDS: Final = 2.0  # without a pass, though they come several times a second: the process was stopped, or starved
 DOUBT_SECONDS: Final = 1.0  # after that: Kafka has told us within milliseconds, when measured, that our partitions are somebody else's
+LOOK_SECONDS: Final = 1.0  # between two looks at who holds up others
 IDLE_SWEEPS: Final = 20  # a silent session is forgotten at most a twentieth of the limit late
 
 
@@ -104,7 +105,7 @@ class Pump:
         self._reporter = Reporter(tallies)
         self.backlog = Backlog()  # what nobody can read yet
         self._is_paused = False
-        self._swept_at = self.last_pass_at
+        self._swept_at = self._looked_at = self.last_pass_at
         self._doubts_until = self.last_pass_at
         self._perform: dict[type[Command], Callable[..., None]] = {
             OpenSession: calls.start,
@@ -355,9 +356,18 @@ class Pump:
         """A receipt is due: make durable what was delivered."""
         self._loop.call_later(self._receipt_seconds, self._tick)
         self._protect(self._keeper.write_receipts)
+        self._protect(self._look_around)
         self._schedule()  # so that `last_pass_at` proves that the loop turns
         if self._clock() - self._swept_at >= self._sweep_seconds:
             self._sweep()
+
+    def _look_around(self) -> None:
+        """Once in a while: what concerns all lanes, and is not worth a look at each event."""
+        now = self._clock()
+        if now - self._looked_at >= LOOK_SECONDS:
+            self._looked_at = now
+            for command in self.router.park(now):
+                self._perform[type(command)](command)
 
     def _check_fullness(self) -> None:
         is_full = self.router.buffer.is_full or self._letters.pending_bytes > self._letter_bytes_max or self._keeper.is_full

@@ -32,6 +32,7 @@ class Assignment:
         "generation",
         "in_flight",
         "is_new_log",
+        "is_window_full",
         "lanes",
         "ledger",
         "partition",
@@ -59,6 +60,7 @@ class Assignment:
         self.is_new_log = is_new_log  # the topic began anew: places that memoirs name are not places in this log
         self.lanes: dict[SessionKey, Lane] = {}
         self.changed: dict[Lane, None] = {}  # lanes whose memoirs no longer say what is true
+        self.is_window_full = False  # so much is finished beyond a stuck event that no more records may come: its receipt has no room
         self.in_flight = 0  # calls under way
         self.asides_pending = 0  # dead letters that Kafka has not confirmed
         self.stage = Stage.OWNED

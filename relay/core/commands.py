@@ -100,6 +100,7 @@ class Change(StrEnum):
     TELLING_REFUSED = "telling_refused"  # the API refused it on the new session
     RETRIED = "retried"
     GIVEN_UP = "given_up"
+    PARKED = "parked"  # its events are set aside from now on, until it begins anew or is replayed
 
 
 class Announce(msgspec.Struct, frozen=True, gc=False):

@@ -71,6 +71,13 @@ class GivenUp(msgspec.Struct, frozen=True, gc=False):
     detail: str = ""
 
 
+class Parked(msgspec.Struct, frozen=True, gc=False):
+    """It failed for long and fills the window of its partition, while the API serves others."""
+
+    status: int = 0
+    detail: str = ""
+
+
 Verdict: TypeAlias = Opened | Accepted | Lost | TryAgain | Misconfigured | Refused
 
 

@@ -27,17 +27,18 @@ class State(IntEnum):
     COMPLETED = 3  # sessionComplete was taken: only sessionEnd may follow
     ENDED = 4  # over; a sessionStart begins again
     REFUSED = 5  # the API refused to open it; a sessionStart begins again
+    PARKED = 6  # it held up others for too long: what comes is set aside; a sessionStart begins again
     # In flight: opening.
-    OPENING = 6  # for a sessionStart
-    JOINING = 7  # for an event of a session that is already under way
-    REOPENING = 8  # in place of a lost one
+    OPENING = 7  # for a sessionStart
+    JOINING = 8  # for an event of a session that is already under way
+    REOPENING = 9  # in place of a lost one
     # In flight: sending.
-    SENDING = 9  # an event
-    COMPLETING = 10  # a sessionComplete
-    CLOSING = 11  # a sessionEnd
-    CLOSING_COMPLETED = 12  # a sessionEnd after a sessionComplete
-    TELLING = 13  # something that was open in the lost session
-    REPLACING = 14  # the relay's own sessionEnd, before a second sessionStart
+    SENDING = 10  # an event
+    COMPLETING = 11  # a sessionComplete
+    CLOSING = 12  # a sessionEnd
+    CLOSING_COMPLETED = 13  # a sessionEnd after a sessionComplete
+    TELLING = 14  # something that was open in the lost session
+    REPLACING = 15  # the relay's own sessionEnd, before a second sessionStart
 
 
 IN_FLIGHT_FROM = State.OPENING
@@ -54,9 +55,12 @@ class Lane:
         "assignment",
         "attempts",
         "done_offset",
+        "failed_cause",
+        "failed_status",
         "failures",
         "first_tried_at",
         "had_session",
+        "held_since",
         "is_changed",
         "is_queued",
         "is_stale",
@@ -122,6 +126,9 @@ class Lane:
         self.judge: Circuit | None = None  # the kind of calls that is being tried
         self.served_seen = 0  # how many of them the API had served when the head was last tried
         self.first_tried_at = 0.0
+        self.held_since = 0.0  # since when it fails while the API serves others; 0 when it does not
+        self.failed_cause = ""  # of the last failure, for those who look on; it says something while `failures` is not 0
+        self.failed_status = 0
 
     @property
     def is_in_flight(self) -> bool:
@@ -136,6 +143,7 @@ class Lane:
         self.judge = None
         self.failures = 0
         self.openings = 0
+        self.held_since = 0.0
         if head.record is not None:  # one that comes again after a restart, since its dead letter was not confirmed, does not lead back
             self.last_offset = max(self.last_offset, head.record.offset)
         return head

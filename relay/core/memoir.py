@@ -22,7 +22,14 @@ from relay.core.reasons import Reason
 VERSION: Final = 1
 ASIDES_MAX: Final = 100  # of those that wait for their dead letters; a memoir must stay small
 
-_STANDINGS: Final = {State.READY: "open", State.COMPLETED: "completed", State.LOST: "lost", State.REFUSED: "refused", State.ENDED: "ended"}
+_STANDINGS: Final = {
+    State.READY: "open",
+    State.COMPLETED: "completed",
+    State.LOST: "lost",
+    State.REFUSED: "refused",
+    State.ENDED: "ended",
+    State.PARKED: "parked",
+}
 _STATES: Final = {standing: state for state, standing in _STANDINGS.items()}
 _PLAYING: Final = frozenset({"", *PLAYBACK_STATES})
 _WITH_ID: Final = frozenset({"open", "completed"})

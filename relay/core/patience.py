@@ -30,6 +30,7 @@ class Rules(msgspec.Struct, frozen=True):
     age_seconds_max: float = 82_800.0
     openings_max: int = 3  # API sessions that are opened for one event
     idle_seconds_max: float = 1_800.0
+    park_after_seconds: float = 30.0  # of failing while the API serves others, when the session holds up everything
 
 
 def begin_try(lane: Lane, circuit: Circuit) -> None:
@@ -50,6 +51,8 @@ def weigh(lane: Lane, verdict: Accepted | Opened | Lost | Refused | TryAgain, ru
     lane.served_seen = circuit.served
     if not has_served or circuit.state is not CircuitState.CLOSED or verdict.cause == MISCONFIGURED:
         return verdict
+    if lane.held_since <= circuit.closed_since:  # what failed before an outage says nothing after it
+        lane.held_since = now
     lane.strikes += verdict.status == _SERVER_ERROR
     if lane.strikes >= rules.attempts_max:
         return GivenUp(Reason.ATTEMPTS_EXHAUSTED, verdict.status, verdict.cause)

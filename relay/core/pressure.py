@@ -41,7 +41,9 @@ class Circuit:
         "_ramp",
         "_ramp_max",
         "advice",
+        "closed_since",
         "served",
+        "served_at",
         "state",
     )
 
@@ -49,6 +51,8 @@ class Circuit:
         """Begin closed: the API is expected to serve."""
         self.state = CircuitState.CLOSED
         self.served = 0  # how many calls the API took, ever
+        self.served_at = 0.0  # when it took the last one
+        self.closed_since = 0.0
         self.advice = ""  # what to check, while held
         self._in_flight = 0
         self._ramp_max = concurrency_max
@@ -79,10 +83,11 @@ class Circuit:
     def succeed(self, now: float) -> None:
         """The API served a call: it took it, or refused it for a reason of its own."""
         self.served += 1
-        self._last_success = now
+        self.served_at = self._last_success = now
         self._failing_since = None
         if self.state is not CircuitState.CLOSED:
             self.state = CircuitState.CLOSED
+            self.closed_since = now
             self.advice = ""
             # The crowd that waits must not fall upon the API at once; calls that still hang there are no part of it.
             self._ramp = self._in_flight + 1

@@ -20,6 +20,7 @@ class Reason(StrEnum):
     SESSION_REFUSED = "session_refused"  # the API refused the opening of its session
     AFTER_END = "after_end"  # came after sessionEnd, or after sessionComplete and is no sessionEnd
     LOST_TOO_OFTEN = "lost_too_often"  # each of the sessions opened for it was gone again
+    PARKED = "parked"  # its session failed for long and held up others, which the API served; to be replayed in order
 
     # What the API answered to the event itself.
     REJECTED = "rejected"  # 400, 413, 415, 422: the same body would fail again

@@ -23,6 +23,7 @@ from relay.core.inputs import (
     NextJoin,
     NextStart,
     NextTold,
+    Parked,
     Revoked,
     StoredAside,
     TryAgain,
@@ -33,6 +34,7 @@ from relay.core.lane import IN_FLIGHT_FROM, Lane, State
 from relay.core.ledger import Taken
 from relay.core.memoir import Memoir
 from relay.core.memoir import restore as restore_lane
+from relay.core.parking import is_to_be_parked
 from relay.core.patience import MISCONFIGURED, Rules, begin_try, weigh
 from relay.core.pressure import Buffer, Circuit, CircuitState, Limits
 from relay.core.session import Happened, advance
@@ -41,7 +43,9 @@ from relay.core.turns import Turns
 
 EVENT_OVERHEAD_BYTES: Final = 400  # what a waiting event costs besides its bytes, measured on CPython 3.11
 
-_OVER: Final = frozenset({State.ABSENT, State.COMPLETED, State.ENDED, State.REFUSED})
+PARKED_SECONDS_MAX: Final = 7 * 86_400.0  # a parked session is remembered as long as its letters usually are
+
+_OVER: Final = frozenset({State.ABSENT, State.COMPLETED, State.ENDED, State.REFUSED, State.PARKED})
 
 _NEXT: Final[dict[EventType, Happened]] = {
     EventType.SESSION_START: NextStart(),
@@ -147,11 +151,13 @@ class Router:
     def forget_idle(self, assignment: Assignment, now: float) -> list[Command]:
         """Let go of sessions that have been silent for too long; those that are over go first when there are too many lanes."""
         silent_since = now - self._rules.idle_seconds_max
-        over_since = now if self.buffer.lane_count >= self._limits.lanes_max else silent_since
+        is_crowded = self.buffer.lane_count >= self._limits.lanes_max
+        over_since = now if is_crowded else silent_since
+        parked_since = now if is_crowded else now - max(PARKED_SECONDS_MAX, self._rules.idle_seconds_max)
         idle = [
             lane
             for lane in assignment.lanes.values()
-            if lane.active_at <= (over_since if lane.state in _OVER else silent_since)
+            if lane.active_at <= (parked_since if lane.state is State.PARKED else over_since if lane.state in _OVER else silent_since)
             and not lane.waiting
             and lane.state < IN_FLIGHT_FROM
             and not lane.unconfirmed()
@@ -165,6 +171,18 @@ class Router:
                 self.sessions_open -= 1
                 commands.append(Announce(lane, Change.FORGOTTEN))
             commands.append(Forget(lane))
+        return commands
+
+    def park(self, now: float) -> list[Command]:
+        """Set aside what failed for long and holds up everything, while the API serves others. To be called now and then."""
+        is_held_up = self.buffer.crowded_lanes or any(one.is_window_full for one in self.assignments.values())
+        if not is_held_up or self._turns.is_draining:
+            return []
+        commands: list[Command] = []
+        for lane in self._turns.waiting():
+            if is_to_be_parked(lane, self._limits, self._rules, now):
+                self._turns.call_off(lane)
+                commands += self._park(lane)
         return commands
 
     # --- what comes from Kafka ----------------------------------------------------------------------------------------------------
@@ -268,7 +286,7 @@ class Router:
         weighed = weigh(lane, verdict, self._rules, circuit, now)
         commands = self._advance(lane, weighed)
         if isinstance(weighed, TryAgain):
-            commands += self._try_later(lane, weighed, circuit)
+            commands += self._try_later(lane, weighed, circuit, now)
         elif lane.waiting:
             turns.queue(lane)
         if circuit.state is CircuitState.HELD:
@@ -279,13 +297,22 @@ class Router:
         self._turns.wake(happened.lane, happened.ticket)
         return []
 
-    def _try_later(self, lane: Lane, failure: TryAgain, circuit: Circuit) -> list[Command]:
+    def _try_later(self, lane: Lane, failure: TryAgain, circuit: Circuit, now: float) -> list[Command]:
         lane.failures += 1
+        lane.failed_cause, lane.failed_status = failure.cause, failure.status
         backoff = self._rules.backoff
         asked = backoff.asked_seconds(failure.retry_after_seconds)
         commands: list[Command] = [Announce(lane, Change.RETRIED, failure.cause, failure.status)]
+        if not self._turns.is_draining and is_to_be_parked(lane, self._limits, self._rules, now):
+            return commands + self._park(lane)
         if self._turns.wait(lane, circuit, is_asked=asked > 0):
             commands.append(Wait(lane, asked, backoff.jitter_seconds(lane.failures), lane.ticket))
+        return commands
+
+    def _park(self, lane: Lane) -> list[Command]:
+        commands = self._advance(lane, Parked(lane.failed_status, lane.failed_cause))
+        if lane.waiting:  # they follow, one after the other, as whatever comes later will
+            self._turns.queue(lane)
         return commands
 
     # --- turns --------------------------------------------------------------------------------------------------------------------

@@ -10,6 +10,8 @@ The theory:
 3. A session that is gone (404, 410) leaves the lane LOST with the refused event still at its head. Its next turn opens another session,
    then what was open is told again one by one, then the head is sent as if nothing had happened.
 4. An event leaves the head in one of two ways: finished, or set aside. Neither is undone.
+5. A session that is PARKED keeps what it would take to go on (its start, what was open), and sets aside whatever comes: so all that was not
+   delivered stands in the dead letters, in order.
 """
 
 from collections.abc import Callable, Mapping
@@ -29,6 +31,7 @@ from relay.core.inputs import (
     NextStart,
     NextTold,
     Opened,
+    Parked,
     Refused,
     TryAgain,
 )
@@ -37,7 +40,7 @@ from relay.core.reasons import Reason
 from relay.core.starts import resumed
 
 Next: TypeAlias = NextStart | NextJoin | NextEvent | NextComplete | NextEnd | NextTold
-Happened: TypeAlias = Next | Opened | Accepted | Lost | LostTooOften | TryAgain | Refused | GivenUp
+Happened: TypeAlias = Next | Opened | Accepted | Lost | LostTooOften | TryAgain | Refused | GivenUp | Parked
 Respond: TypeAlias = Callable[[Lane, Happened], list[Command]]
 
 
@@ -273,6 +276,29 @@ def after_end(lane: Lane, _: Happened) -> list[Command]:
     return [_set_aside(lane, Reason.AFTER_END)]
 
 
+def park(lane: Lane, happened: Happened) -> list[Command]:
+    """The session held up others for too long: the head is set aside, and whatever follows it will be."""
+    assert isinstance(happened, Parked)
+    aside = _set_aside(lane, Reason.PARKED, happened.status, happened.detail)
+    lane.session_id = None
+    lane.to_tell = []
+    lane.is_untold = False
+    lane.told_count = 0
+    lane.had_session = True
+    return [aside, Announce(lane, Change.PARKED, happened.detail, happened.status)]
+
+
+def park_unopened(lane: Lane, happened: Happened) -> list[Command]:
+    """The same for a session that the API has never opened: there is nothing to go on with."""
+    lane.forget_session()
+    return park(lane, happened)
+
+
+def parked(lane: Lane, _: Happened) -> list[Command]:
+    """The session is parked: what comes stays behind what was set aside before."""
+    return [_set_aside(lane, Reason.PARKED)]
+
+
 def _set_aside(lane: Lane, reason: Reason, status: int = 0, detail: str = "") -> SetAside:
     attempts = lane.attempts
     head = lane.take_head()
@@ -302,6 +328,7 @@ TRANSITIONS: Final[Mapping[tuple[State, type[Happened]], tuple[State, Respond]]]
     (S.ABSENT, NextEvent): (S.ABSENT, no_start),
     (S.ABSENT, NextComplete): (S.ABSENT, no_start),
     (S.ABSENT, NextEnd): (S.ABSENT, no_start),
+    (S.ABSENT, Parked): (S.PARKED, park_unopened),
     (S.OPENING, Opened): (S.READY, opened_first),
     (S.OPENING, TryAgain): (S.ABSENT, keep),
     (S.OPENING, Refused): (S.REFUSED, refuse_start),
@@ -315,6 +342,7 @@ TRANSITIONS: Final[Mapping[tuple[State, type[Happened]], tuple[State, Respond]]]
     (S.READY, NextEvent): (S.SENDING, send_head),
     (S.READY, NextComplete): (S.COMPLETING, send_head),
     (S.READY, NextEnd): (S.CLOSING, send_head),
+    (S.READY, Parked): (S.PARKED, park),
     (S.SENDING, Accepted): (S.READY, finish),
     (S.SENDING, Lost): (S.LOST, lose),
     (S.SENDING, LostTooOften): (S.LOST, lose_and_set_aside),
@@ -343,6 +371,7 @@ TRANSITIONS: Final[Mapping[tuple[State, type[Happened]], tuple[State, Respond]]]
     (S.LOST, NextEvent): (S.REOPENING, open_again),
     (S.LOST, NextComplete): (S.REOPENING, open_again),
     (S.LOST, NextEnd): (S.ENDED, finish_end),
+    (S.LOST, Parked): (S.PARKED, park),
     (S.REOPENING, Opened): (S.READY, opened_again),
     (S.REOPENING, TryAgain): (S.LOST, keep),
     (S.REOPENING, Refused): (S.REFUSED, refuse_session),
@@ -363,6 +392,7 @@ TRANSITIONS: Final[Mapping[tuple[State, type[Happened]], tuple[State, Respond]]]
     (S.COMPLETED, NextEvent): (S.COMPLETED, after_end),
     (S.COMPLETED, NextComplete): (S.COMPLETED, after_end),
     (S.COMPLETED, NextEnd): (S.CLOSING_COMPLETED, send_head),
+    (S.COMPLETED, Parked): (S.PARKED, park),
     (S.ENDED, NextStart): (S.OPENING, open_first),
     (S.ENDED, NextEvent): (S.ENDED, after_end),
     (S.ENDED, NextComplete): (S.ENDED, after_end),
@@ -371,6 +401,10 @@ TRANSITIONS: Final[Mapping[tuple[State, type[Happened]], tuple[State, Respond]]]
     (S.REFUSED, NextEvent): (S.REFUSED, session_refused),
     (S.REFUSED, NextComplete): (S.REFUSED, session_refused),
     (S.REFUSED, NextEnd): (S.REFUSED, session_refused),
+    (S.PARKED, NextStart): (S.OPENING, open_first),
+    (S.PARKED, NextEvent): (S.PARKED, parked),
+    (S.PARKED, NextComplete): (S.PARKED, parked),
+    (S.PARKED, NextEnd): (S.PARKED, parked),
 }  # a pair that is missing here is a bug of the relay: advance() raises ImpossibleTransition
 
 _TABLE: Final[dict[State, dict[type, tuple[State, Respond]]]] = {

@@ -71,6 +71,16 @@ class Turns:
             lane.ticket += 1
             self.queue(lane)
 
+    def waiting(self) -> list[Lane]:
+        """The lanes that failed and wait for a timer."""
+        return list(self._waiting)
+
+    def call_off(self, lane: Lane) -> None:
+        """The lane waits no longer; its timer is void."""
+        del self._waiting[lane]
+        lane.is_waiting = False
+        lane.ticket += 1
+
     def drop(self, assignment: Assignment) -> None:
         """The assignment is gone: its lanes wait no longer, and those in flight are orphans."""
         for lane in assignment.lanes.values():

@@ -103,6 +103,11 @@ CATALOGUE: Final[tuple[Metric, ...]] = (
         advice="Look at the dead letters of reason rejected: their params are wrong at the source.",
     ),
     _counter(
+        "sessions_parked_total",
+        "Player sessions that failed for RELAY_SESSION__PARK_AFTER_SECONDS and held up others, while the API served those.",
+        advice="Read the letters of reason parked and the log: what fails is of that session. Then `relay dead-letters replay`.",
+    ),
+    _counter(
         "sessions_restored_total",
         "Player sessions taken over from the state topic when a partition was assigned.",
         advice="Rises with each rebalance or restart. If it does not: RELAY_SESSION__STATE is memory, or the state topic is empty.",

@@ -86,6 +86,7 @@ class Tallies:
             Change.LOST: self._closed(Change.LOST),
             Change.FORGOTTEN: self._closed(Change.FORGOTTEN),
             Change.GIVEN_UP: lambda _: None,  # its dead letter is counted
+            Change.PARKED: lambda _: self._of("sessions_parked_total").add(),
         }
 
     def consumed(self, topic: str, count: int) -> None:

@@ -21,6 +21,7 @@ _LEVELS: Final = {
     Change.REFUSED: logging.WARNING,
     Change.TELLING_REFUSED: logging.WARNING,
     Change.GIVEN_UP: logging.WARNING,
+    Change.PARKED: logging.WARNING,
 }
 _SENTENCES: Final = {change: f"session {change.replace('_', ' ')}" for change in Change} | {
     Change.RETRIED: "call failed, to be tried again",

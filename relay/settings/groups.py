@@ -257,6 +257,14 @@ class SessionSettings(Group):
         default="kafka",
         description="Where open sessions are remembered: in the state topic, or in memory, where nothing survives a restart.",
     )
+    park_after_seconds: float = Field(
+        default=30,
+        ge=1,
+        le=604_800,
+        description="A session that fails for so long while the API serves others is parked once it holds up everything (it has"
+        " `RELAY_LIMITS__SESSION_EVENTS_MAX` events waiting, or its partition's receipt is full): its events are set aside in order, to be"
+        " replayed.",
+    )
     openings_max: int = Field(default=3, ge=1, le=100, description="API sessions that are opened for one event before it is set aside.")
     reopenings_per_second_max: float = Field(
         default=50,

@@ -26,7 +26,7 @@ def full_lane(state: State) -> Lane:
     """A session in which everything is open that can be."""
     lane = Lane(SessionKey("a"), Assignment("events", 0))
     lane.state, lane.start, lane.had_session = state, START, True
-    lane.session_id = None if state in {State.LOST, State.REOPENING} else ApiSessionId("the-id")
+    lane.session_id = None if state in {State.LOST, State.PARKED, State.REOPENING} else ApiSessionId("the-id")
     lane.last_offset = 41
     for kind, name in (
         (E.CHAPTER_START, ""),
@@ -60,6 +60,7 @@ def rewritten(lane: Lane) -> Lane:
         (State.REOPENING, State.LOST),
         (State.COMPLETED, State.COMPLETED),
         (State.CLOSING_COMPLETED, State.COMPLETED),
+        (State.PARKED, State.PARKED),
     ],
 )
 def test_a_session_stands_after_a_restart_where_it_stood(state: State, stands: State) -> None:
@@ -76,7 +77,7 @@ def test_a_session_stands_after_a_restart_where_it_stood(state: State, stands: S
     assert len(again.playback.told_before(ping)) == 6
 
 
-@pytest.mark.parametrize("state", [State.ENDED, State.REFUSED])
+@pytest.mark.parametrize("state", [State.ENDED, State.REFUSED, State.PARKED])
 def test_a_session_that_is_over_is_remembered_as_such(state: State) -> None:
     """What comes late is late after a restart as well."""
     lane = full_lane(State.READY)

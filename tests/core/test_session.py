@@ -23,6 +23,7 @@ from relay.core.inputs import (
     NextStart,
     NextTold,
     Opened,
+    Parked,
     Refused,
     TryAgain,
 )
@@ -51,6 +52,7 @@ HAPPENED: dict[type[Happened], Happened] = {
     NextComplete: NextComplete(),
     NextEnd: NextEnd(),
     NextTold: NextTold(),
+    Parked: Parked(503, "status_503"),
 }
 HEADS: dict[type[Happened], EventType] = {NextStart: E.SESSION_START, NextComplete: E.SESSION_COMPLETE, NextEnd: E.SESSION_END}
 HEAD_IN: dict[State, EventType] = {
@@ -160,6 +162,7 @@ start_refused = aside(Reason.REJECTED, 400, "its words", REFUSED)
 session_refused = aside(Reason.SESSION_REFUSED, 400, "its words", REFUSED)
 lost_too_often = aside(Reason.LOST_TOO_OFTEN, 404, "", Announce(NOBODY, Change.LOST, status=404))
 over = aside(Reason.AFTER_END)
+parked = aside(Reason.PARKED, 503, "status_503", Announce(NOBODY, Change.PARKED, "status_503", 503))
 opens_again = opens(Cause.LOST, RESUMED)
 restarts = opens(Cause.RESTARTED, qoe=QOE)
 ended = finishes((Change.ENDED, ""))
@@ -172,6 +175,7 @@ EXPECTED: dict[tuple[State, type[Happened]], tuple[State, Callable[[Lane, Player
     (S.ABSENT, NextEvent): (S.ABSENT, aside(Reason.NO_SESSION_START)),
     (S.ABSENT, NextComplete): (S.ABSENT, aside(Reason.NO_SESSION_START)),
     (S.ABSENT, NextEnd): (S.ABSENT, aside(Reason.NO_SESSION_START)),
+    (S.ABSENT, Parked): (S.PARKED, parked),
     (S.OPENING, Opened): (S.READY, adopts_and_finishes),
     (S.OPENING, TryAgain): (S.ABSENT, nothing),
     (S.OPENING, Refused): (S.REFUSED, start_refused),
@@ -185,6 +189,7 @@ EXPECTED: dict[tuple[State, type[Happened]], tuple[State, Callable[[Lane, Player
     (S.READY, NextEvent): (S.SENDING, sends_head),
     (S.READY, NextComplete): (S.COMPLETING, sends_head),
     (S.READY, NextEnd): (S.CLOSING, sends_head),
+    (S.READY, Parked): (S.PARKED, parked),
     (S.SENDING, Accepted): (S.READY, finishes()),
     (S.SENDING, Lost): (S.LOST, loses(410)),
     (S.SENDING, LostTooOften): (S.LOST, lost_too_often),
@@ -213,6 +218,7 @@ EXPECTED: dict[tuple[State, type[Happened]], tuple[State, Callable[[Lane, Player
     (S.LOST, NextEvent): (S.REOPENING, opens_again),
     (S.LOST, NextComplete): (S.REOPENING, opens_again),
     (S.LOST, NextEnd): (S.ENDED, ended),
+    (S.LOST, Parked): (S.PARKED, parked),
     (S.REOPENING, Opened): (S.READY, announces((Change.OPENED, Cause.LOST))),
     (S.REOPENING, TryAgain): (S.LOST, nothing),
     (S.REOPENING, Refused): (S.REFUSED, session_refused),
@@ -233,6 +239,7 @@ EXPECTED: dict[tuple[State, type[Happened]], tuple[State, Callable[[Lane, Player
     (S.COMPLETED, NextEvent): (S.COMPLETED, over),
     (S.COMPLETED, NextComplete): (S.COMPLETED, over),
     (S.COMPLETED, NextEnd): (S.CLOSING_COMPLETED, sends_head),
+    (S.COMPLETED, Parked): (S.PARKED, parked),
     (S.ENDED, NextStart): (S.OPENING, restarts),
     (S.ENDED, NextEvent): (S.ENDED, over),
     (S.ENDED, NextComplete): (S.ENDED, over),
@@ -241,6 +248,10 @@ EXPECTED: dict[tuple[State, type[Happened]], tuple[State, Callable[[Lane, Player
     (S.REFUSED, NextEvent): (S.REFUSED, aside(Reason.SESSION_REFUSED)),
     (S.REFUSED, NextComplete): (S.REFUSED, aside(Reason.SESSION_REFUSED)),
     (S.REFUSED, NextEnd): (S.REFUSED, aside(Reason.SESSION_REFUSED)),
+    (S.PARKED, NextStart): (S.OPENING, restarts),
+    (S.PARKED, NextEvent): (S.PARKED, aside(Reason.PARKED)),
+    (S.PARKED, NextComplete): (S.PARKED, aside(Reason.PARKED)),
+    (S.PARKED, NextEnd): (S.PARKED, aside(Reason.PARKED)),
 }
 
 PAIRS = [(state, what) for state in State for what in get_args(Happened)]
@@ -301,7 +312,7 @@ def test_an_open_session_has_an_id_and_a_start(state: State, what: type[Happened
         assert lane.session_id is not None
     if lane.state in {S.READY, S.LOST, S.REOPENING}:
         assert lane.start is not None
-    if lane.state in {S.LOST, S.ENDED, S.REFUSED, S.REOPENING}:
+    if lane.state in {S.LOST, S.ENDED, S.REFUSED, S.PARKED, S.REOPENING}:
         assert lane.session_id is None
     if lane.state in {S.ENDED, S.REFUSED}:
         assert (lane.start, lane.playback, lane.to_tell) == (None, None, []), "an over session costs next to nothing"
@@ -337,8 +348,8 @@ def test_a_lane_that_sends_handles_each_answer_to_an_event(state: State) -> None
 
 @pytest.mark.parametrize("state", [state for state in State if state < IN_FLIGHT_FROM], ids=in_words)
 def test_a_lane_at_rest_handles_whatever_may_stand_at_its_head(state: State) -> None:
-    """Each kind of head has its place; joining only where nothing is known, telling only where a session is open."""
-    special = {S.ABSENT: {NextJoin}, S.READY: {NextTold}}.get(state, set())
+    """Each kind of head has its place; joining only where nothing is known, telling only where a session is open, parking before a call."""
+    special = {S.ABSENT: {NextJoin, Parked}, S.READY: {NextTold, Parked}, S.LOST: {Parked}, S.COMPLETED: {Parked}}.get(state, set())
     assert {what for when, what in TRANSITIONS if when is state} == {*NEXTS, *special}
 
 
@@ -389,6 +400,15 @@ def test_the_first_session_of_a_key_is_told_from_a_later_one() -> None:
     lane.had_session = False
     assert advance(lane, HAPPENED[Opened])[0] == Announce(lane, Change.OPENED, Cause.FIRST)
     assert lane.had_session
+
+
+def test_a_parked_session_keeps_what_it_takes_to_go_on() -> None:
+    """Its start and what was open stay, so that a replay can open it again and tell it."""
+    lane = lane_in(S.LOST, Parked)
+    advance(lane, HAPPENED[Parked])
+    assert lane.start == START
+    assert lane.playback is not None
+    assert lane.playback.chapter == CHAPTER
 
 
 def test_an_event_that_was_never_tried_has_no_time_of_its_first_try() -> None:

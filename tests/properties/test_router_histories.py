@@ -41,7 +41,7 @@ from relay.core.starts import Starts
 PARTITIONS = range(2)
 KEYS = [SessionKey(key) for key in ("a", "b", "c", "d")]
 LIMITS = Limits(concurrency_max=5, session_events_max=4, buffer_events_max=20, lanes_max=5, reopenings_per_second_max=2.0)
-RULES = Rules(attempts_max=3, age_seconds_max=600.0, idle_seconds_max=60.0)
+RULES = Rules(attempts_max=3, age_seconds_max=600.0, idle_seconds_max=60.0, park_after_seconds=3.0)
 BROUGHT = Details(params=b'{"media.id":"film"}')
 TELLS_AGAIN_AFTER = 10_000  # steps in which a healthy API must have emptied the router
 
@@ -106,7 +106,10 @@ class RouterHistory(RuleBasedStateMachine):
     @precondition(lambda self: self.router.assignments)
     def arrive(self, key: SessionKey, kind: EventType, gap: int, age: float, data: st.DataObject) -> None:
         """An event comes in; some offsets are missing from the log."""
-        assignment = data.draw(st.sampled_from(list(self.router.assignments.values())))
+        self.say(data.draw(st.sampled_from(list(self.router.assignments.values()))), key, kind, gap=gap, age=age)
+
+    def say(self, assignment: Assignment, key: SessionKey, kind: EventType, *, gap: int = 0, age: float = 0.0) -> None:
+        """An event stands in the log, and is read."""
         offset = self.next_offset[assignment.partition] + gap
         self.next_offset[assignment.partition] = offset + 1
         brings = kind is not EventType.SESSION_START and offset % 2 == 0
@@ -200,6 +203,31 @@ class RouterHistory(RuleBasedStateMachine):
     def revoke(self, data: st.DataObject) -> None:
         """A partition is taken."""
         self.tell(Revoked(data.draw(st.sampled_from(list(self.router.assignments.values())))))
+
+    @rule(is_window_full=st.booleans())
+    def park(self, is_window_full: bool) -> None:  # noqa: FBT001  # drawn
+        """The router looks around for who holds up others."""
+        for assignment in self.router.assignments.values():
+            assignment.is_window_full = is_window_full
+        self.carry_out(self.router.park(self.now))
+        self.turn()
+
+    @rule(key=st.sampled_from(KEYS), data=st.data())
+    @precondition(lambda self: self.router.assignments)
+    def one_fails_while_others_are_served(self, key: SessionKey, data: st.DataObject) -> None:
+        """A session is stuck, and has much to say; whoever else calls is served."""
+        if any(one.stage is Stage.OWNED for one in self.router.assignments.values()):
+            assignment = data.draw(st.sampled_from([one for one in self.router.assignments.values() if one.stage is Stage.OWNED]))
+            for _ in range(LIMITS.session_events_max):
+                self.say(assignment, key, EventType.PING)
+        for other in (one for one in KEYS if one != key):
+            for assignment in list(self.router.assignments.values()):
+                self.say(assignment, other, EventType.SESSION_START)
+        for _ in range(8):
+            for call in list(self.flying):
+                self.count += 1
+                self.answer(call, TryAgain("status_503", 503) if call.lane.key == key else success_of(call, self.count))
+            self.pass_time(0.7)
 
     @rule()
     def forget_idle(self) -> None:
@@ -342,7 +370,7 @@ class RouterHistory(RuleBasedStateMachine):
         """Let go whoever may go."""
         self.carry_out(self.router.turns(self.now))
 
-    def carry_out(self, commands: list[Command]) -> None:
+    def carry_out(self, commands: list[Command]) -> None:  # noqa: C901  # one case per command
         """On paper."""
         for command in commands:
             match command:
@@ -360,6 +388,8 @@ class RouterHistory(RuleBasedStateMachine):
                     self.finish(command.lane.assignment, command.event.record.offset)
                 case SetAside():
                     self.letters.append(command)
+                    if command.reason is Reason.PARKED and command.attempts:
+                        assert self.router.opening.state is CircuitState.CLOSED or self.router.sending.state is CircuitState.CLOSED
                 case Skip():
                     self.finish(command.assignment, command.offset)
                 case Announce() | Remember() | Forget():

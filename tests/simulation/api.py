@@ -126,8 +126,8 @@ class Api:
         head = flight.head
         if head.is_bad and (flight.kind == "event" or (flight.kind == "open" and head.kind == "sessionStart")):
             return 400
-        if head.is_cursed and flight.kind in ("event", "open"):
-            return 500
+        if (head.is_stuck or head.is_cursed) and flight.kind in ("event", "open"):
+            return 503 if head.is_stuck else 500
         drawn = self._random.random()
         for status, share in self.faults.statuses.items():
             if drawn < share and not (status == 410 and flight.kind == "open"):

@@ -15,7 +15,7 @@ from simulation.wording import OPENS_FOR_START, check_body, told_by, what_is_ope
 
 from relay.core import memoir, receipts
 from relay.core.commands import Cause
-from relay.core.inputs import Accepted, Lost, Opened, Verdict
+from relay.core.inputs import Accepted, Lost, Misconfigured, Opened, TryAgain, Verdict
 from relay.core.reasons import Reason
 from relay.kafka.source import CommitPoint
 
@@ -38,6 +38,7 @@ class Account:
         self.flights: dict[str, list[Flight]] = {}  # by key, those that are under way
         self.tenure_counts = [0] * len(topic.ends)
         self.terms = terms
+        self.served_at = 0.0  # when somebody last heard that the API serves
         self._topic = topic
         self._clock = clock
         self._covered: list[set[int]] = [set() for _ in topic.ends]
@@ -84,6 +85,10 @@ class Account:
         elif isinstance(verdict, Lost):
             self._meant(flight).was_found_gone = True
             head.was_found_gone |= flight.kind == "event"
+        elif isinstance(verdict, TryAgain):
+            head.failed_since = head.failed_since or flight.heard_at
+        if not isinstance(verdict, TryAgain | Misconfigured):
+            self.served_at = flight.heard_at
         status = getattr(verdict, "status", 0)
         if status and flight.kind in ("event", "open"):
             head.refusals.append(status)
@@ -184,7 +189,9 @@ class Account:
         """Another session is opened while the one before lives."""
         is_another = flight.head.kind == "sessionStart" and flight.head.offset > before.head.offset
         if is_another:
-            if before.tenure is flight.tenure and not before.is_meant_to_end:
+            # Nothing could be said to the session that was parked, an end as little as anything else: the API lets it expire.
+            was_parked = any(said.was_parked for said in self.players[flight.key] if before.head.offset <= said.offset)
+            if before.tenure is flight.tenure and not before.is_meant_to_end and not was_parked:
                 raise Violation(f"{flight.head} opens another session and leaves {before} open")
             return
         self.figures.openings_again += 1
@@ -249,6 +256,17 @@ class Account:
     def is_on_record(self, said: Said) -> bool:
         """Whether a receipt says that a record is finished."""
         return said.offset in self._covered[said.partition]
+
+    def put_aside(self, said: Said, reason: Reason) -> None:
+        """A dead letter is written. Who is parked failed for a while, and the API served others meanwhile."""
+        if reason is not Reason.PARKED:
+            return
+        said.was_parked = True
+        self.figures.parked += 1
+        if said.failed_since is not None:
+            waited = self._clock() - said.failed_since
+            if waited < self.terms.park_after_seconds or self.served_at <= said.failed_since:
+                raise Violation(f"{said} is parked after {waited:.2f} s, and the API last served at {self.served_at}")
 
     def stored(self, said: Said, reason: Reason) -> None:
         """A dead letter is stored."""

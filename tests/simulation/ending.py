@@ -13,7 +13,9 @@ from simulation.stories import Said
 
 from relay.core.reasons import Reason
 
-_MOODS: Final = frozenset({Reason.ATTEMPTS_EXHAUSTED, Reason.LOST_TOO_OFTEN, Reason.TOO_OLD})  # the API may answer otherwise another time
+_MOODS: Final = frozenset(
+    {Reason.ATTEMPTS_EXHAUSTED, Reason.LOST_TOO_OFTEN, Reason.TOO_OLD, Reason.PARKED}
+)  # the API may answer otherwise another time
 
 
 def check_end(account: Account, saids: Iterable[Said]) -> None:
@@ -84,11 +86,14 @@ class _Walk:
             Reason.TOO_OLD: self.terms.may_be_too_old,
             Reason.AFTER_END: state in ("ended", "completed"),
             Reason.SESSION_REFUSED: state == "refused",
+            Reason.PARKED: state == "parked" or said.failed_since is not None,
             Reason.NO_SESSION_START: said.start is None and self._may_be_unknown,
         }
         if not right.get(reason, False):
             raise Violation(f"{said} was set aside as {reason}, though its session is {state}, with answers {said.refusals}")
         if said.was_joined_at:
             self.state = "open"
-        if said.kind == "sessionStart":
+        if reason is Reason.PARKED:
+            self.state = "parked"
+        elif said.kind == "sessionStart":
             self.state = "refused"

@@ -47,6 +47,7 @@ class Terms:
     openings_max: int
     may_forget: bool  # sessions that are silent for a while
     may_be_too_old: bool
+    park_after_seconds: float
     repeat_seconds_max: float | None  # what was heard longer before a crash must not be repeated; None where nothing can be said
     durable_seconds_max: float | None  # so long before a crash an opening was answered at most, if it must be opened again
 
@@ -62,6 +63,7 @@ class Figures:
     told: int = 0
     commits: int = 0
     letters: int = 0
+    parked: int = 0
     excuses: dict[str, int] = field(default_factory=dict)
 
     def excuse(self, why: str) -> None:

@@ -32,6 +32,7 @@ class Faults:
     refusals_of_us: int = 0  # times during which every call is answered 401
     bad_records: float = 0.0  # events that the API answers 400, always
     cursed_records: float = 0.0  # events that the API answers 500, until the world heals
+    stuck_players: float = 0.0  # players to whom the API answers nothing but 503 from some event on, until the world heals
 
     # Kafka.
     commit_latency: tuple[float, float] = (0.002, 0.02)
@@ -91,6 +92,7 @@ def _draw_api(random: Random, faults: Faults) -> Faults:
         refusals_of_us=random.choice((0, 0, 0, 0, 1)),
         bad_records=some(0.1),
         cursed_records=some(0.05),
+        stuck_players=random.choice((0.0, 0.0, 0.3)),
     )
 
 

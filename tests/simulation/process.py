@@ -69,6 +69,7 @@ class Settings:
                 backoff=Backoff(0.5, random.choice((2.0, 30.0)), 15.0),
                 age_seconds_max=30.0 if random.random() < 0.1 else 82_800.0,
                 idle_seconds_max=random.choice((5.0, 30.0)) if has_few_lanes or random.random() < 0.1 else 1_800.0,
+                park_after_seconds=random.choice((1.0, 5.0, 30.0)),
             ),
         )
 
@@ -85,6 +86,7 @@ class Process:
         self.tenures: dict[Assignment, Tenure] = {}
         self.is_stopping = False
         self.was_frozen = False
+        self.tallies = Tallies()
         self._is_draining = False
         self._is_hurried = False
         self._world = world
@@ -117,7 +119,7 @@ class Process:
             letters=self.letters,
             memoirs=self.memoirs,
             source=self.consumer,
-            tallies=Tallies(),
+            tallies=self.tallies,
             loop=self.host,
             failed=self._failed,
             receipt_seconds=settings.receipt_seconds,
@@ -307,7 +309,9 @@ class Process:
     def _find(self, letter: DeadLetter) -> tuple[Said, Tenure]:
         self.passed("letter")
         tenure = self.tenures[self.router.assignments[TOPIC, letter.partition]]
-        return self._world.topic.saids[letter.partition][letter.record.offset], tenure
+        said = self._world.topic.saids[letter.partition][letter.record.offset]
+        self._world.account.put_aside(said, Reason(letter.reason))
+        return said, tenure
 
     def _stored(self, said: Said, reason: Reason) -> None:
         self._world.trace("dead letter of %s: %s", said, reason)

@@ -46,6 +46,7 @@ class Said:
     value: bytes | None = b""
     is_bad: bool = False
     is_cursed: bool = False
+    is_stuck: bool = False
 
     # Its place in the log.
     partition: int = -1
@@ -58,6 +59,8 @@ class Said:
     openings: int = 0  # API sessions that were opened while it stood at the head
     put_by: list[Any] = field(default_factory=list)  # of Tenure
     letters: list[Reason] = field(default_factory=list)
+    failed_since: float | None = None  # when the first call failed for the moment while it stood at the head
+    was_parked: bool = False
     was_joined_at: bool = False  # a session was opened for it, since none was known
     was_found_gone: bool = False  # 404 or 410 was the answer to it
 

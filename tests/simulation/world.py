@@ -113,6 +113,9 @@ class World:
                 said.partition, said.place = partition, place
                 said.is_bad = random.random() < self.faults.bad_records
                 said.is_cursed = random.random() < self.faults.cursed_records
+            if random.random() < self.faults.stuck_players:
+                for said in story[random.randrange(len(story)) :]:
+                    said.is_stuck = True
             self.account.players[story[0].key] = list(story)
             stories.append(story)
         mixed: list[Said] = []
@@ -160,6 +163,7 @@ class World:
             openings_max=rules.openings_max,
             may_forget=rules.idle_seconds_max < SMALL_SECONDS,
             may_be_too_old=rules.age_seconds_max < SMALL_SECONDS,
+            park_after_seconds=rules.park_after_seconds,
             repeat_seconds_max=receipt_seconds if is_plain else None,
             durable_seconds_max=None if faults.state_outages else 4 * faults.state_latency[1] + 0.05,
         )
@@ -222,7 +226,7 @@ class World:
         self.state.is_down = self.are_letters_down = self.is_registry_down = False
         self._traps.clear()
         for said in self.saids:
-            said.is_cursed = False
+            said.is_cursed = said.is_stuck = False
         if not self.processes:
             self._start_process()
 

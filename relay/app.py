@@ -6,6 +6,7 @@ In: settings. Out: a running relay, and its exit code. Only this module reads se
 import asyncio
 import logging
 import signal
+import ssl
 from collections.abc import Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack, suppress
 from typing import TypedDict
@@ -18,15 +19,17 @@ import relay
 from relay.api.calls import Calls
 from relay.api.client import ApiClient
 from relay.api.collection import MediaCollection
+from relay.api.credentials import Authorized, Performs, SecretHeaders, Tokens
 from relay.api.dialect import Dialect
 from relay.api.edge import MediaEdge
+from relay.api.token_endpoint import Application, NoToken, Token, TokenEndpoint
 from relay.api.transport import Transport, stock_transport, tls_context
 from relay.core.backoff import Backoff
 from relay.core.patience import Rules
 from relay.core.pressure import Limits
 from relay.core.router import Router
 from relay.core.starts import Starts
-from relay.errors import RelayError
+from relay.errors import RelayError, SettingsError
 from relay.health import Verdict, is_live, is_ready
 from relay.input.native import NativeInput
 from relay.kafka.dead_letters import DeadLetters
@@ -42,7 +45,7 @@ from relay.observe.metrics import Metrics, Tallies
 from relay.parts import Parts
 from relay.pump import Pump
 from relay.readings import watch
-from relay.settings import Settings
+from relay.settings import Settings, reread
 
 log = logging.getLogger("relay.app")
 
@@ -161,7 +164,12 @@ class App:
         settings, loop, kafka = self.settings, asyncio.get_running_loop(), self._kafka
         transport = _transport(settings)
         stack.push_async_callback(transport.aclose)
-        calls = Calls(_client(settings, self._dialect, transport), observe=self.tallies.request)
+        client = _client(settings, self._dialect, transport)
+        tokens = _tokens(settings, client, stack, self.tallies)
+        if tokens is not None:
+            stack.push_async_callback(tokens.stop)
+            tokens.start(self._failed)
+        calls = Calls(_authorized(settings, client, tokens), observe=self.tallies.request)
         stack.push_async_callback(calls.stop)
         memoirs = _memoirs(settings, kafka, self.tallies, loop)
         stack.callback(memoirs.close)
@@ -195,7 +203,7 @@ class App:
             idle_seconds_max=settings.session.idle_seconds_max,
         )
         calls.report_to(pump.put, self._failed)
-        return Parts(self.router, pump, source, letters, memoirs)
+        return Parts(self.router, pump, source, letters, memoirs, tokens)
 
     async def _drain(self, parts: Parts) -> None:
         """Nothing new leaves; calls under way end; memoirs, receipts and offsets are written; the group is left."""
@@ -267,17 +275,22 @@ def _router(settings: Settings, dialect: Dialect) -> Router:
 def _transport(settings: Settings) -> httpx.AsyncBaseTransport:
     api = settings.api
     tls = tls_context(api.ca_file, api.client_cert_file, api.client_key_file)
+    return _transport_to(settings, api.url, tls, connections_max=api.concurrency_max)
+
+
+def _transport_to(settings: Settings, address: str, tls: ssl.SSLContext, *, connections_max: int) -> httpx.AsyncBaseTransport:
+    api = settings.api
     if api.transport == "httpx":
-        url = urlsplit(api.url)
+        url = urlsplit(address)
         is_direct = proxy_bypass(url.hostname or "")
         return stock_transport(
-            connections_max=api.concurrency_max,
+            connections_max=connections_max,
             tls=tls,
             idle_seconds_max=api.connection_idle_seconds_max,
             proxy_url=None if is_direct else getproxies().get(url.scheme),  # HTTPS_PROXY, NO_PROXY and their like
         )
     return Transport(
-        connections_max=api.concurrency_max,
+        connections_max=connections_max,
         tls=tls,
         idle_seconds_max=api.connection_idle_seconds_max,
         age_seconds_max=api.connection_age_seconds_max,
@@ -285,13 +298,69 @@ def _transport(settings: Settings) -> httpx.AsyncBaseTransport:
 
 
 def _client(settings: Settings, dialect: Dialect, transport: httpx.AsyncBaseTransport) -> ApiClient:
-    return ApiClient(
-        transport,
-        dialect,
-        url=settings.api.url,
-        headers={name: value.get_secret_value() for name, value in settings.api.headers.items()},
-        timeout_seconds=settings.api.timeout_seconds,
+    return ApiClient(transport, dialect, url=settings.api.url, headers=_headers(settings), timeout_seconds=settings.api.timeout_seconds)
+
+
+def _headers(settings: Settings) -> dict[str, str]:
+    return {name: value.get_secret_value() for name, value in settings.api.headers.items()}
+
+
+def _tokens(settings: Settings, client: ApiClient, stack: AsyncExitStack, tallies: Tallies) -> Tokens | None:
+    """What keeps a token, if there is to be one. Secret files are read anew for each."""
+    oauth, current = settings.oauth, settings
+    if oauth.token_url is None:
+        return None
+    transport = _transport_to(settings, oauth.token_url, tls_context(oauth.ca_file), connections_max=1)
+    stack.push_async_callback(transport.aclose)
+    endpoint = TokenEndpoint(transport, oauth.token_url, timeout_seconds=oauth.timeout_seconds)
+
+    async def fetch() -> Token | NoToken:
+        nonlocal current
+        current = _reread(current)
+        return await endpoint.fetch(_application(current))
+
+    def carry(token: str) -> None:
+        client.carry({**_headers(current), "Authorization": f"Bearer {token}"})
+
+    return Tokens(fetch, carry=carry, counted=tallies.token_refreshed, ahead_seconds=oauth.refresh_seconds_ahead)
+
+
+def _application(settings: Settings) -> Application:
+    oauth = settings.oauth
+    assert oauth.client_id is not None  # the settings see to both
+    assert oauth.client_secret is not None
+    return Application(
+        oauth.client_id,
+        oauth.client_secret.get_secret_value(),
+        oauth.scope,
+        tuple((name, value.get_secret_value()) for name, value in oauth.form.items()),
+        oauth.client_authentication,
     )
+
+
+def _authorized(settings: Settings, client: ApiClient, tokens: Tokens | None) -> Performs:
+    """The client as it is, unless it carries something that may change."""
+    if tokens is not None:
+        return Authorized(client, tokens)
+    if "secrets" not in settings.source_of(("api", "headers")):
+        return client
+    current = settings
+
+    def read() -> bool:
+        nonlocal current
+        former, current = current, _reread(current)
+        client.carry(_headers(current))
+        return _headers(current) != _headers(former)
+
+    return Authorized(client, SecretHeaders(read))
+
+
+def _reread(settings: Settings) -> Settings:
+    try:
+        return reread(settings)
+    except SettingsError as error:
+        log.warning("the secret files cannot be used now: what they said before holds", extra={"cause": str(error)})
+        return settings
 
 
 async def _ensure_topics(settings: Settings, kafka: Outside, *, can_administer: bool) -> dict[str, int]:

@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+from relay.api.credentials import Tokens
 from relay.core.router import Router
 from relay.kafka.dead_letters import DeadLetters
 from relay.kafka.source import Source
@@ -17,3 +18,4 @@ class Parts(NamedTuple):
     source: Source
     letters: DeadLetters
     memoirs: StateTopic | MemoryState
+    tokens: Tokens | None = None  # where a gateway asks for them

@@ -12,7 +12,7 @@ from relay.parts import Parts
 
 def watch(metrics: Metrics, parts: Parts, *, is_ready: Callable[[], bool]) -> None:
     """Let the metrics read from the parts."""
-    router, pump, source, letters, memoirs = parts
+    router, pump, source, letters, memoirs, tokens = parts
 
     def oldest_undelivered_seconds() -> float:
         oldest = [moment for one in router.assignments.values() if (moment := one.ledger.oldest_appended_at) is not None]
@@ -39,5 +39,7 @@ def watch(metrics: Metrics, parts: Parts, *, is_ready: Callable[[], bool]) -> No
         "ready": is_ready,
         "last_delivery_timestamp_seconds": last_delivery_timestamp,
     }
+    if tokens is not None:
+        readings["token_expiry_timestamp_seconds"] = lambda: tokens.expires_at
     for name, read in readings.items():
         metrics.watch(name, read)

@@ -48,10 +48,15 @@ class ApiClient:
         self._transport = transport
         self._dialect = dialect
         self._url = httpx.URL(url)
-        own = {"host": self._url.netloc.decode("ascii"), "content-type": "application/json", "accept": "application/json"}
-        self._headers = [(name.encode("ascii"), value.encode("latin-1")) for name, value in (own | dict(headers or {})).items()]
+        self._headers: list[tuple[bytes, bytes]] = []
+        self.carry(headers or {})
         self._timeout = dict.fromkeys(("connect", "read", "write", "pool"), timeout_seconds)
         self._wall_clock = wall_clock
+
+    def carry(self, headers: Mapping[str, str]) -> None:
+        """Send these headers with each request from now on, besides those of the relay's own."""
+        own = {"host": self._url.netloc.decode("ascii"), "content-type": "application/json", "accept": "application/json"}
+        self._headers = [(name.encode("ascii"), value.encode("latin-1")) for name, value in (own | dict(headers)).items()]
 
     async def perform(self, command: OpenSession | SendEvent) -> tuple[Verdict, int]:
         """Carry out a command: what its answer means, and the status (0 without an answer)."""

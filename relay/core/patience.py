@@ -17,6 +17,8 @@ from relay.core.pressure import Circuit, CircuitState
 from relay.core.reasons import Reason
 
 MISCONFIGURED: Final = "misconfigured"
+CREDENTIALS: Final = "credentials"  # refused or not to be had for the moment; others are on their way
+_NEVER_THE_EVENTS: Final = frozenset({MISCONFIGURED, CREDENTIALS})
 _SERVER_ERROR: Final = 500
 
 Weighed: TypeAlias = Accepted | Opened | Lost | LostTooOften | Refused | TryAgain | GivenUp
@@ -49,7 +51,7 @@ def weigh(lane: Lane, verdict: Accepted | Opened | Lost | Refused | TryAgain, ru
         return verdict
     has_served = circuit.served > lane.served_seen
     lane.served_seen = circuit.served
-    if not has_served or circuit.state is not CircuitState.CLOSED or verdict.cause == MISCONFIGURED:
+    if not has_served or circuit.state is not CircuitState.CLOSED or verdict.cause in _NEVER_THE_EVENTS:
         return verdict
     if lane.held_since <= circuit.closed_since:  # what failed before an outage says nothing after it
         lane.held_since = now

@@ -31,7 +31,7 @@ class Unreachable(msgspec.Struct, frozen=True, gc=False):
 _LOST: Final = frozenset({HTTPStatus.NOT_FOUND, HTTPStatus.GONE})
 _MOMENT: Final = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS})
 _ADVICE: Final[dict[int, str]] = {
-    HTTPStatus.UNAUTHORIZED: "the API asks for credentials: check RELAY_API__HEADERS and the gateway in front of the API",
+    HTTPStatus.UNAUTHORIZED: "the API asks for credentials: check RELAY_API__HEADERS, RELAY_OAUTH__CLIENT_ID and the gateway before it",
     HTTPStatus.FORBIDDEN: "the API refuses us: check RELAY_API__HEADERS, the client certificate and the address that we come from",
     HTTPStatus.METHOD_NOT_ALLOWED: "there is something else at this address: check RELAY_API__URL",
     HTTPStatus.PROXY_AUTHENTICATION_REQUIRED: "a proxy asks for credentials: check the environment's proxy settings",

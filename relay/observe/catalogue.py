@@ -217,6 +217,18 @@ CATALOGUE: Final[tuple[Metric, ...]] = (
         "Things that the API took once and refused when they were told again.",
         advice="The new session lacks an ad, chapter or state. Should be rare: report it with the log.",
     ),
+    _counter(
+        "token_refresh_total",
+        "Requests for a token; outcome is success, refused (our credentials) or failed (the moment).",
+        "outcome",
+        advice="Refused: correct the setting that the log names. Failed: the token endpoint or the way to it; calls wait once the"
+        " token has expired.",
+    ),
+    _gauge(
+        "token_expiry_timestamp_seconds",
+        "When the token expires, Unix time; 0 while there is none. Only where RELAY_OAUTH__TOKEN_URL is set.",
+        advice="In the past or 0: no call leaves, see token_refresh_total and the log.",
+    ),
     # --- dead letters
     _counter(
         "dlq_records_total",

@@ -108,6 +108,10 @@ class Tallies:
         """Something became of a session."""
         self._changes[change](detail)
 
+    def token_refreshed(self, outcome: str) -> None:
+        """A token was asked for."""
+        self._of("token_refresh_total").add(outcome)
+
     def request(self, operation: str, status: int, seconds: float) -> None:
         """A request has ended; status 0 is one without an answer."""
         key = (operation, status)

@@ -41,6 +41,15 @@ def _plain_url(url: str) -> str:
     return f"{parts.scheme}://{parts.netloc}"
 
 
+def _token_url(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise ValueError("expected http:// or https:// and a host")
+    if parts.username or parts.password or parts.fragment or not url.isascii() or not url.isprintable() or " " in url:
+        raise ValueError("expected an address alone; put credentials into RELAY_OAUTH__CLIENT_ID and RELAY_OAUTH__CLIENT_SECRET")
+    return url
+
+
 def _existing_file(path: str) -> str:
     if not Path(path).is_file():
         raise ValueError("there is no such file; mount it there or correct the path")
@@ -211,6 +220,54 @@ class ApiSettings(Group):
         if self.dialect == "media-edge" and not self.datastream_id:
             raise ValueError(
                 "RELAY_API__DATASTREAM_ID is not set, and RELAY_API__DIALECT=media-edge requires it; set it to the datastream's id"
+            )
+        return self
+
+
+class OAuthSettings(Group):
+    """How the relay gets a token for a gateway in front of the API. Off without a token URL."""
+
+    token_url: Annotated[str, AfterValidator(_token_url)] | None = Field(
+        default=None,
+        description="The token endpoint, such as `https://ims-na1.adobelogin.com/ims/token/v3`. Set, each request to the API carries a"
+        " bearer token from there (the client credentials grant of OAuth2).",
+    )
+    client_id: Annotated[str, StringConstraints(pattern=r"^[\x20-\x7e]{1,500}$")] | None = Field(
+        default=None, description="Who asks for a token; required with a token URL."
+    )
+    client_secret: SecretStr | None = Field(
+        default=None,
+        description="The secret that goes with it; required with a token URL. In a file of `RELAY_SECRETS_DIR` it may change while the"
+        " relay runs: it is read anew for each token.",
+    )
+    client_authentication: Literal["form", "header"] = Field(
+        default="form", description="Where id and secret stand: in the form, as Adobe IMS wants it, or in a `Basic` header."
+    )
+    scope: Annotated[str, StringConstraints(pattern=r"^[\x20-\x7e]{0,2000}$")] = Field(
+        default="", description="The scopes, as the endpoint wants them: separated by spaces, or by commas for Adobe IMS."
+    )
+    form: dict[str, SecretStr] = Field(
+        default={},
+        repr=False,
+        description="A JSON object of further form fields for the endpoint, such as an audience. Values are never shown.",
+    )
+    refresh_seconds_ahead: float = Field(
+        default=300, ge=1, le=3_600, description="A token is renewed so long before it expires, but not before half of its life."
+    )
+    timeout_seconds: float = Field(default=10, ge=0.1, le=60, description="How long a request for a token may take.")
+    ca_file: ExistingFile | None = Field(
+        default=None, description="Certificates (PEM) to trust at the token endpoint instead of the system's."
+    )
+
+    @model_validator(mode="after")
+    def _check_whole(self) -> Self:
+        if self.token_url and not (self.client_id and self.client_secret and self.client_secret.get_secret_value()):
+            raise ValueError(
+                "RELAY_OAUTH__TOKEN_URL is set, so RELAY_OAUTH__CLIENT_ID and RELAY_OAUTH__CLIENT_SECRET are required; set both"
+            )
+        if not self.token_url and (self.client_id or self.client_secret):
+            raise ValueError(
+                "RELAY_OAUTH__CLIENT_ID or RELAY_OAUTH__CLIENT_SECRET is set without RELAY_OAUTH__TOKEN_URL; set all three or none"
             )
         return self
 

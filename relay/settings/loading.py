@@ -12,7 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import Final, Literal, NamedTuple, Self, TypeAlias, cast, get_origin
 
-from pydantic import Field, PrivateAttr, SecretStr, ValidationError
+from pydantic import Field, PrivateAttr, SecretStr, ValidationError, model_validator
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
@@ -25,6 +25,7 @@ from relay.settings.groups import (
     KafkaSettings,
     LimitSettings,
     LogSettings,
+    OAuthSettings,
     RetrySettings,
     SessionSettings,
 )
@@ -39,6 +40,13 @@ MASK: Final = "********"
 _SECRET_WORDS: Final = re.compile(r"password|secret|key|sasl\.jaas|oauth|token", re.IGNORECASE)
 
 
+class Origins(NamedTuple):
+    """What settings were read from."""
+
+    first: tuple[tuple[Source, Given], ...] = ()  # the environment and the file, as they were at the start
+    secrets: Path | None = None
+
+
 class Settings(BaseSettings):
     """Everything that can be set. Made by `load`."""
 
@@ -46,6 +54,7 @@ class Settings(BaseSettings):
 
     kafka: KafkaSettings
     api: ApiSettings
+    oauth: OAuthSettings = OAuthSettings()
     retry: RetrySettings = RetrySettings()
     session: SessionSettings = SessionSettings()
     limits: LimitSettings = LimitSettings()
@@ -57,6 +66,13 @@ class Settings(BaseSettings):
     )
 
     _sources: dict[SettingPath, str] = PrivateAttr(default_factory=dict)
+    _origins: Origins = PrivateAttr(default_factory=Origins)
+
+    @model_validator(mode="after")
+    def _check_authorization(self) -> Self:
+        if self.oauth.token_url and any(name.lower() == "authorization" for name in self.api.headers):
+            raise ValueError("RELAY_API__HEADERS has an Authorization, which RELAY_OAUTH__TOKEN_URL would set; leave one of them out")
+        return self
 
     @classmethod
     def settings_customise_sources(
@@ -71,14 +87,20 @@ class Settings(BaseSettings):
         return (init_settings,)
 
     @classmethod
-    def from_layers(cls, layers: Sequence[Layer]) -> Self:
+    def from_layers(cls, layers: Sequence[Layer], origins: Origins) -> Self:
         """Let the library put the layers one over the other, name by name, and judge what comes out."""
         blank: dict[str, object] = {"kafka": {}, "api": {}}  # so that what is missing is missed by its own name
         trees = [*(_nested(values) for _, values in layers), blank]
         make = cast("Callable[..., Self]", cls)  # type checkers know the fields as arguments, but not the library's own
         settings = make(_build_sources=(tuple(InitSettingsSource(cls, tree) for tree in trees), {}))
         settings._sources.update({path: " + ".join(sources) for path, sources in _sources(layers).items()})  # noqa: SLF001  # its own
+        settings._origins = origins  # noqa: SLF001  # likewise
         return settings
+
+    @property
+    def origins(self) -> Origins:
+        """What they were read from."""
+        return self._origins
 
     def value_of(self, path: SettingPath) -> object:
         """The value at a path."""
@@ -119,12 +141,24 @@ def load(config_file: Path | None = None, environ: Mapping[str, str] = os.enviro
     given: list[tuple[Source, Given]] = [("environment", from_environment(environ, known))]
     if config_file is not None:
         given.append(("file", from_file(config_file, known)))
-    if directory := environ.get(SECRETS_DIRECTORY):
-        given.append(("secrets", from_secrets(Path(directory), known)))
+    directory = environ.get(SECRETS_DIRECTORY)
+    return _settle(Origins(tuple(given), Path(directory) if directory else None))
+
+
+def reread(settings: Settings) -> Settings:
+    """With what the secret files say now; environment and file as they were. Raises `SettingsError`, as `load` does."""
+    return _settle(settings.origins)
+
+
+def _settle(origins: Origins) -> Settings:
+    known = known_settings()
+    given = list(origins.first)
+    if origins.secrets is not None:
+        given.append(("secrets", from_secrets(origins.secrets, known)))
     problems = [problem for _, (_, unknown) in given for problem in unknown]
     layers: list[Layer] = [(source, _with_objects(source, values, problems)) for source, (values, _) in given]
     try:
-        settings = Settings.from_layers(layers)
+        settings = Settings.from_layers(layers, origins)
     except ValidationError as error:
         problems += explain(error, known, _sources(layers))
     else:

@@ -47,5 +47,5 @@ def _what(detail: ErrorDetails) -> str:
 def _instead_of(detail: ErrorDetails, field: FieldInfo) -> str:
     """What was given, where it cannot be a secret: numbers, words from a list and names of topics are none, an address may hold one."""
     value: object = detail["input"]
-    may_hold_secret = get_origin(field.annotation) is dict or detail["type"] == "value_error"
+    may_hold_secret = get_origin(field.annotation) is dict or detail["type"] == "value_error" or "SecretStr" in str(field.annotation)
     return f", not {value!r:.80}" if isinstance(value, str | int | float) and not may_hold_secret else ""

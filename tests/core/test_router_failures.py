@@ -11,7 +11,7 @@ from relay.core.commands import Change, SendEvent
 from relay.core.events import Details, EventType
 from relay.core.inputs import Lost, Misconfigured, Refused, TryAgain
 from relay.core.lane import State
-from relay.core.patience import Rules
+from relay.core.patience import CREDENTIALS, Rules
 from relay.core.pressure import CircuitState
 from relay.core.starts import Starts
 
@@ -285,14 +285,15 @@ def test_one_refusal_of_us_among_successes_is_tried_again(driver: Driver) -> Non
     assert driver.sent() == ["open", "ping", "ping"]
 
 
-def test_being_refused_is_never_held_against_an_event(driver: Driver) -> None:
+@pytest.mark.parametrize("refusal", [FORBIDDEN, TryAgain(CREDENTIALS, 401)], ids=["ours", "fresh credentials are on their way"])
+def test_being_refused_is_never_held_against_an_event(driver: Driver, refusal: Misconfigured | TryAgain) -> None:
     """However often and however old: nothing is set aside for a 401 or 403."""
     driver.jitter = 0.0
     driver.open("a")
     driver.arrive("a", E.PING, appended_at=-1e9)
     for _ in range(30):
         others_are_served(driver)
-        driver.answer(FORBIDDEN, key="a")
+        driver.answer(refusal, key="a")
         driver.wake()
     assert driver.reasons() == []
 

@@ -26,6 +26,7 @@ from relay.sandbox.broker import embedded_broker
 from relay.sandbox.fake_api import FakeApi
 from relay.sandbox.fake_api.api import Exchange
 from relay.sandbox.fake_api.dialect import Headers
+from relay.sandbox.fake_api.tokens import TokenDesk
 from relay.settings import Settings, load
 
 TOPIC: Final = "player-events"
@@ -156,9 +157,9 @@ def hostile_keys() -> list[bytes]:
 class WatchedApi(FakeApi):
     """The fake, with a record of the requests themselves."""
 
-    def __init__(self, *, seed: int = 0, faults: Sequence[str] = ()) -> None:
+    def __init__(self, *, seed: int = 0, faults: Sequence[str] = (), tokens: TokenDesk | None = None) -> None:
         """Begin with no request."""
-        super().__init__(seed=seed, faults=faults)
+        super().__init__(seed=seed, faults=faults, tokens=tokens)
         self.targets: set[str] = set()
         self.headers: set[tuple[str, str]] = set()
 
@@ -249,15 +250,15 @@ def outcomes(app: App) -> int:
 
 @pytest.fixture(scope="session")
 def rig() -> Callable[..., Any]:
-    """Make rigs, each good for one `async with`: which faults, and which settings besides those of all."""
+    """Make rigs, each good for one `async with`: which faults, and which settings besides those of all; `{url}` is where the API is."""
 
     @asynccontextmanager
-    async def make(*, faults: Sequence[str] = (), **settings: str) -> AsyncIterator[Rig]:
-        api = WatchedApi(seed=7, faults=faults)
+    async def make(*, faults: Sequence[str] = (), tokens: TokenDesk | None = None, **settings: str) -> AsyncIterator[Rig]:
+        api = WatchedApi(seed=7, faults=faults, tokens=tokens)
         with embedded_broker((TOPIC, "relay.dead-letters", "relay.sessions"), partitions=PARTITIONS) as bootstrap:
             url = await api.start()
             try:
-                yield Rig(bootstrap, api, url, **settings)
+                yield Rig(bootstrap, api, url, **{name: value.replace("{url}", url) for name, value in settings.items()})
             finally:
                 await api.stop()
 

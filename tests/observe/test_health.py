@@ -19,6 +19,7 @@ def parts(*, loop: float = 0.0, poll: float = 0.0, progress: float = 0.0, **more
         "letters": "",
         "memoirs": "",
         "has_joined": True,
+        "credentials": None,
     } | more
     return SimpleNamespace(
         pump=SimpleNamespace(last_pass_at=now - loop, last_progress_at=now - progress, has_joined=fine["has_joined"]),
@@ -30,6 +31,7 @@ def parts(*, loop: float = 0.0, poll: float = 0.0, progress: float = 0.0, **more
         ),
         letters=SimpleNamespace(is_failing=bool(fine["letters"]), failure=fine["letters"]),
         memoirs=SimpleNamespace(is_failing=bool(fine["memoirs"]), failure=fine["memoirs"]),
+        tokens=None if fine["credentials"] is None else SimpleNamespace(failure=fine["credentials"]),
     )
 
 
@@ -63,6 +65,7 @@ def test_whoever_only_starts_is_alive_and_not_ready() -> None:
         ({"letters": "topic missing"}, "topic missing"),
         ({"memoirs": "may not write"}, "may not write"),
         ({"has_joined": False}, "has_joined"),
+        ({"credentials": "check the secret"}, "check the secret"),
     ],
 )
 def test_what_operators_must_mend_fails_readiness_and_is_named(wrong: dict[str, Any], words: str) -> None:
@@ -70,7 +73,7 @@ def test_what_operators_must_mend_fails_readiness_and_is_named(wrong: dict[str, 
     is_well, reasons = is_ready(parts(**wrong), is_stopping=False)
     assert not is_well
     assert words in str(reasons)
-    assert is_ready(parts(opening=CircuitState.PROBING, sending=CircuitState.PROBING), is_stopping=False)[0]
+    assert is_ready(parts(opening=CircuitState.PROBING, sending=CircuitState.PROBING, credentials=""), is_stopping=False)[0]
 
 
 def test_whoever_stops_is_not_ready() -> None:

@@ -8,7 +8,7 @@ import pytest
 from pydantic import SecretStr, ValidationError
 
 from relay.errors import SettingsError
-from relay.settings import Settings, load, masked
+from relay.settings import Settings, load, masked, reread
 
 REQUIRED: Mapping[str, str] = {"RELAY_KAFKA__BOOTSTRAP_SERVERS": "broker:9092", "RELAY_API__URL": "https://api.example"}
 
@@ -169,6 +169,12 @@ def test_what_kubernetes_says_about_services_is_no_setting(name: str, value: str
         ("RELAY_KAFKA__TOPICS", ",", "at least 1"),
         ("RELAY_ADMIN__PORT", "65536", "less than or equal to 65535"),
         ("RELAY_LOG__LEVEL", "loud", "'debug', 'info', 'warning' or 'error'"),
+        ("RELAY_OAUTH__TOKEN_URL", "https://h/token", "RELAY_OAUTH__CLIENT_SECRET are required"),
+        ("RELAY_OAUTH__TOKEN_URL", "https://u:p@h/token", "an address alone"),
+        ("RELAY_OAUTH__TOKEN_URL", "h/token", "expected http:// or https://"),
+        ("RELAY_OAUTH__CLIENT_ID", "relay", "without RELAY_OAUTH__TOKEN_URL"),
+        ("RELAY_OAUTH__CLIENT_AUTHENTICATION", "query", "'form' or 'header'"),
+        ("RELAY_OAUTH__FORM", "[]", "no JSON object"),
         ("RELAY_RETRY__BACKOFF_SECONDS_INITIAL", "60", "above RELAY_RETRY__BACKOFF_SECONDS_MAX"),
         ("RELAY_SECRETS_DIR", "/nowhere", "is no directory"),
     ],
@@ -227,6 +233,57 @@ def test_no_secret_is_ever_shown(tmp_path: Path) -> None:
     lines = problems(environ | {"RELAY_API__URL": "https://user:geheim@h", "RELAY_KAFKA__CLIENT": '{"a": ["geheim"]}'})
     assert lines
     assert "geheim" not in "\n".join(lines)
+
+
+OAUTH = {"RELAY_OAUTH__TOKEN_URL": "https://h/token?x=1", "RELAY_OAUTH__CLIENT_ID": "relay"}
+OAUTH_SECRET = "RELAY_OAUTH__CLIENT_SECRET"  # noqa: S105  # the name of it
+
+
+def test_secrets_of_a_token_are_never_shown(tmp_path: Path) -> None:
+    """Neither the secret nor what a form holds besides, whatever is wrong with them."""
+    environ = with_required(**OAUTH, **{OAUTH_SECRET: "geheim"}, RELAY_OAUTH__FORM='{"assertion": "geheim"}')
+    settings = load(None, environ)
+    shown = {name: value for name, value, _ in masked(settings)}
+    assert shown[OAUTH_SECRET] == "********"
+    assert shown["RELAY_OAUTH__FORM"] == {"assertion": "********"}
+    assert "geheim" not in f"{shown!r} {settings!r}"
+    config = tmp_path / "relay.yaml"
+    config.write_text("oauth:\n  client_secret: 4711\n  form: {a: [4711]}\n")
+    lines = problems(with_required(**OAUTH), config)
+    assert len(lines) == 2
+    assert "4711" not in "".join(lines)
+
+
+def test_a_token_and_a_header_of_ones_own_exclude_each_other() -> None:
+    """One of them would be lost without a word."""
+    environ = with_required(**OAUTH, **{OAUTH_SECRET: "s"}, RELAY_API__HEADERS='{"authorization": "Basic eA=="}')
+    (line,) = problems(environ)
+    assert "RELAY_API__HEADERS" in line
+    assert "RELAY_OAUTH__TOKEN_URL" in line
+
+
+def test_secret_files_can_be_read_anew(tmp_path: Path) -> None:
+    """They count as they are now; the environment and the file, and whatever goes before them, as at the start."""
+    config = tmp_path / "relay.yaml"
+    config.write_text("api:\n  timeout_seconds: 3\n")
+    secrets = tmp_path / "secrets"
+    secrets.mkdir()
+    secret = secrets / "oauth__client_secret"
+    secret.write_text("old")
+    environ = with_required(**OAUTH, RELAY_SECRETS_DIR=str(secrets))
+    settings = load(config, environ)
+    assert settings.oauth.client_secret == SecretStr("old")
+    assert reread(settings) == settings
+    secret.write_text("new\n")
+    config.write_text("api:\n  timeout_seconds: 4\n")
+    environ["RELAY_OAUTH__CLIENT_ID"] = "other"
+    settings = reread(reread(settings))
+    assert settings.oauth.client_secret == SecretStr("new")
+    assert (settings.api.timeout_seconds, settings.oauth.client_id) == (3, "relay")
+    secret.unlink()
+    with pytest.raises(SettingsError) as refused:
+        reread(settings)
+    assert "RELAY_OAUTH__CLIENT_SECRET" in str(refused.value)
 
 
 def test_settings_are_frozen() -> None:

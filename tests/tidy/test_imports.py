@@ -26,7 +26,7 @@ MAY_IMPORT = {
     "backlog": set[str](),
     "keeper": {"kafka", "observe", "ports"},
     "pump": {"input", "kafka", "observe", "api", "ports", "keeper", "backlog"},
-    "parts": {"kafka", "pump"},
+    "parts": {"api", "kafka", "pump"},
     "health": {"parts"},
     "readings": {"observe", "parts"},
     "app": {"input", "kafka", "observe", "api", "settings", "pump", "parts", "health", "readings"},

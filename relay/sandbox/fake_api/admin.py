@@ -8,13 +8,16 @@
     POST /_fake/compare            what was produced, as JSON lines {"session", "ts", "eventType"} in order → an account against it
     POST /_fake/expect             the same lines, but remembered for every later account
     POST /_fake/reset              forget everything but the fault rules
+    GET  /_fake/tokens             where tokens are asked for: how many were given and denied, how many requests came without a good one
+    PUT  /_fake/tokens             {"seconds": 60} is how long tokens live from now on, {"status": 503} how requests for one fail (0: not)
+    POST /_fake/tokens/revoke      no token is good that was given so far
 
 In: requests. Out: replies. Fault rules do not strike here.
 """
 
 from collections.abc import Callable, Iterable, Iterator
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Annotated, Final
 from urllib.parse import parse_qs
 
 import msgspec
@@ -22,6 +25,7 @@ import msgspec
 from relay.sandbox.fake_api.dialect import Headers, Identity, Reply
 from relay.sandbox.fake_api.record import PlayerLog
 from relay.sandbox.fake_api.tally import Account, Tally
+from relay.sandbox.fake_api.tokens import TokenDesk
 
 if TYPE_CHECKING:
     from relay.sandbox.fake_api.api import FakeApi
@@ -45,6 +49,13 @@ class Produced(msgspec.Struct, forbid_unknown_fields=False):
     event_type: str = msgspec.field(name="eventType")
 
 
+class Wanted(msgspec.Struct, forbid_unknown_fields=True):
+    """How tokens shall be given."""
+
+    seconds: Annotated[float, msgspec.Meta(gt=0)] | None = None
+    status: Annotated[int, msgspec.Meta(ge=0, le=599)] | None = None
+
+
 class Admin:
     """Answers what is below `/_fake/`, and 404 elsewhere."""
 
@@ -60,6 +71,9 @@ class Admin:
             ("POST", "/_fake/compare"): self._compare,
             ("POST", "/_fake/expect"): self._expect,
             ("POST", "/_fake/reset"): self._reset,
+            ("GET", "/_fake/tokens"): self._tokens,
+            ("PUT", "/_fake/tokens"): self._set_tokens,
+            ("POST", "/_fake/tokens/revoke"): self._revoke_tokens,
         }
 
     def answer(self, method: str, target: str, _headers: Headers, body: bytes) -> Reply:
@@ -90,6 +104,26 @@ class Admin:
     def _reset(self, _query: Query, _body: bytes) -> Reply:
         self._api.reset()
         return _DONE
+
+    def _tokens(self, _query: Query, _body: bytes) -> Reply:
+        desk = self._desk()
+        return _json({name: getattr(desk, name) for name in ("granted", "denied", "turned_away", "seconds", "status")})
+
+    def _set_tokens(self, query: Query, body: bytes) -> Reply:
+        desk = self._desk()
+        wanted = msgspec.json.decode(body, type=Wanted)
+        desk.seconds = desk.seconds if wanted.seconds is None else wanted.seconds
+        desk.status = desk.status if wanted.status is None else wanted.status
+        return self._tokens(query, body)
+
+    def _revoke_tokens(self, _query: Query, _body: bytes) -> Reply:
+        self._desk().revoke()
+        return _DONE
+
+    def _desk(self) -> TokenDesk:
+        if self._api.tokens is None:
+            raise ValueError("no tokens are asked for here: start with --token-client")
+        return self._api.tokens
 
     def _sessions(self, query: Query, _body: bytes) -> Reply:
         lines = list_received(self._api.players(), int(query.get("limit", EVENTS_LISTED)))

@@ -25,6 +25,8 @@ from relay.sandbox.fake_api.record import EVENTS_KEPT_MAX, Entry, Outcome, Playe
 from relay.sandbox.fake_api.server import Server
 from relay.sandbox.fake_api.sessions import ApiSessions, Fate
 from relay.sandbox.fake_api.tally import Account, Tally, sum_up
+from relay.sandbox.fake_api.tokens import PATH as TOKEN_PATH
+from relay.sandbox.fake_api.tokens import TokenDesk
 
 BLAMES_THE_EVENT: Final = frozenset(range(400, 500)) - {401, 403, 404, 405, 407, 408, 410, 425, 429}
 """Statuses that say that the same body would fail again. The others blame the session, the client or the moment."""
@@ -50,7 +52,7 @@ class Exchange(msgspec.Struct, frozen=True):
 class FakeApi:
     """One fake API, with everything that it knows."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # each by its name
         self,
         *,
         seed: int = 0,
@@ -58,11 +60,14 @@ class FakeApi:
         faults: Sequence[str] = (),
         events_kept_max: int = EVENTS_KEPT_MAX,
         datastream_ids: Collection[str] = (),
+        tokens: TokenDesk | None = None,
     ) -> None:
         """Begin with no session. The clock is for the sessions' expiry; ValueError says what is wrong with a fault rule.
 
-        The Media Edge API knows these datastreams; without any, it knows whichever is asked for.
+        The Media Edge API knows these datastreams; without any, it knows whichever is asked for. With a desk for tokens, nobody is served
+        without one.
         """
+        self.tokens = tokens
         self._seed = seed
         self._clock = clock
         self._events_kept_max = events_kept_max
@@ -110,9 +115,12 @@ class FakeApi:
 
     def exchange(self, method: str, target: str, headers: Headers, body: bytes) -> Exchange:
         """Answer one request at once; whoever carries the reply sees to its delay and ending."""
+        if self.tokens is not None and target.partition("?")[0] == TOKEN_PATH:
+            return Exchange(self.tokens.grant(method, headers, body))
         for dialect in self._dialects:
             if dialect.owns(target):
-                exchange = self._converse(dialect, method, target, body)
+                turned_away = self.tokens.turn_away(headers) if self.tokens is not None else None
+                exchange = Exchange(turned_away) if turned_away is not None else self._converse(dialect, method, target, body)
                 reply = exchange.reply
                 self._requests[str(int(reply.status)) if reply.ending is Ending.ANSWERED else _NO_ANSWER] += 1
                 return exchange

@@ -18,6 +18,8 @@ import msgspec
 from relay.sandbox.fake_api.admin import describe
 from relay.sandbox.fake_api.api import FakeApi
 from relay.sandbox.fake_api.tally import Account
+from relay.sandbox.fake_api.tokens import PATH as TOKEN_PATH
+from relay.sandbox.fake_api.tokens import SECONDS, TokenDesk
 
 PORT: Final = 8081
 _PORT_MAX: Final = 65_535
@@ -47,6 +49,8 @@ class Arguments(argparse.Namespace):
     fault: list[str]
     seed: int
     datastream: list[str]
+    token_client: str | None
+    token_seconds: float
     tls_cert: Path | None
     tls_key: Path | None
     json: bool
@@ -72,6 +76,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="ID",
         help="the Media Edge API knows this datastream and no other; repeatable (default: any)",
     )
+    parser.add_argument(
+        "--token-client",
+        metavar="ID:SECRET",
+        help=f"serve only who has a bearer token, and give tokens to this client at POST {TOKEN_PATH}",
+    )
+    parser.add_argument("--token-seconds", type=float, default=SECONDS, help="how long a token lives (default: %(default)g)")
     parser.add_argument("--tls-cert", type=Path, metavar="FILE", help="serve https with this certificate chain, PEM")
     parser.add_argument("--tls-key", type=Path, metavar="FILE", help="the certificate's key, where it is not in the same file")
     parser.add_argument("--json", action="store_true", help="print JSON, one value to a line")
@@ -83,7 +93,7 @@ async def run(arguments: argparse.Namespace) -> int:
     if not 0 <= given.port <= _PORT_MAX:  # uvloop would take what is left of it
         return _fail(f"--port {given.port} is none: use 0 to {_PORT_MAX}", _USAGE)
     try:
-        api = FakeApi(seed=given.seed, faults=given.fault, datastream_ids=given.datastream)
+        api = FakeApi(seed=given.seed, faults=given.fault, datastream_ids=given.datastream, tokens=_desk(given))
         tls = _tls(given)
     except (ValueError, OSError) as error:  # a TLS error is an OSError
         return _fail(str(error), _USAGE)
@@ -121,6 +131,15 @@ def in_words(account: Account) -> str:
         lines.append(f"… and {len(unclean) - _UNCLEAN_SHOWN:,} more player sessions")
     lines.append("clean" if account.is_clean else "not clean")
     return "\n".join(lines)
+
+
+def _desk(given: Arguments) -> TokenDesk | None:
+    if given.token_client is None:
+        return None
+    client_id, _, secret = given.token_client.partition(":")
+    if not client_id or not secret or not given.token_seconds > 0:
+        raise ValueError("--token-client wants ID:SECRET, and --token-seconds more than 0")
+    return TokenDesk(client_id, secret, seconds=given.token_seconds)
 
 
 def _tls(given: Arguments) -> ssl.SSLContext | None:

@@ -71,6 +71,12 @@ def test_it_gives_account_in_json(run: Run) -> None:
     assert (code, account["is_clean"], account["total"]["received"]) == (0, True, 1)
 
 
+def test_it_asks_for_tokens_when_told_to(run: Run) -> None:
+    """Who has none is answered 401."""
+    _, _, last = run(signal.SIGTERM, "--token-client", "relay:secret", "--token-seconds", "30")
+    assert "requests by status: 401 1" in last
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "reason"),
     [
@@ -79,6 +85,8 @@ def test_it_gives_account_in_json(run: Run) -> None:
         (["--tls-cert", "/nowhere"], 2, "there is no file /nowhere"),
         (["--tls-cert", __file__], 2, "cannot use"),
         (["--port", "99999"], 2, "--port 99999 is none"),
+        (["--token-client", "relay"], 2, "wants ID:SECRET"),
+        (["--token-client", "relay:s", "--token-seconds", "0"], 2, "more than 0"),
     ],
 )
 def test_what_is_wrong_is_said_in_one_line(capsys: pytest.CaptureFixture[str], arguments: list[str], code: int, reason: str) -> None:

@@ -113,7 +113,7 @@ class Keeper:
             if point is None and not assignment.changed:
                 continue
             ended = self._ended.pop(assignment, [])
-            ended += [lane for lane in assignment.changed if lane.state is State.ENDED and not lane.unconfirmed()]
+            ended += [lane for lane in assignment.changed if _is_over(lane) and not lane.unconfirmed()]
             for lane in assignment.changed:
                 self._write_memoir(lane)
             assignment.changed.clear()
@@ -170,7 +170,7 @@ class Keeper:
         self._drop_receipt(receipt)
         if receipt.assignment.stage is Stage.OWNED:
             for lane in receipt.ended:
-                if lane.state is State.ENDED:
+                if _is_over(lane):
                     self._write_tombstone(lane)
 
     def _drop_receipt(self, receipt: _Receipt) -> None:
@@ -264,6 +264,11 @@ class Keeper:
             receipt = self._receipts_under_way.get((assignment.topic, assignment.partition))
             if receipt is not None and receipt.assignment is assignment:
                 self._drop_receipt(receipt)
+
+
+def _is_over(lane: Lane) -> bool:
+    """Whether a restart need know nothing of the session. While the record of its end says more, it must know what of it has left."""
+    return lane.state is State.ENDED and lane.split is None
 
 
 def finished_before(position: CommittedPosition) -> receipts.Ranges:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Protocol, TypeAlias
 
 from relay.core.commands import OpenSession, SendEvent
-from relay.core.events import PlayerEvent, Record, SessionKey
+from relay.core.events import Record, Said, SessionKey
 from relay.core.memoir import Memoir
 from relay.kafka.dead_letters import DeadLetter
 from relay.kafka.source import CommitPoint
@@ -36,8 +36,8 @@ class Loop(Protocol):
 class Reads(Protocol):
     """The input's face."""
 
-    def read(self, record: Record) -> tuple[SessionKey, PlayerEvent]:
-        """The event in a record. Raises `Unreadable`, or `Awaited` when it must be read again later."""
+    def read(self, record: Record) -> tuple[SessionKey, Said]:
+        """What a record says. Raises `Unreadable`, or `Awaited` when it must be read again later."""
         ...
 
 

@@ -15,9 +15,22 @@ from typing import Final
 
 from relay.backlog import Backlog
 from relay.core.assignment import Assignment, Stage
-from relay.core.commands import Announce, Command, Finish, Forget, OpenSession, Remember, SendEvent, SetAside, Skip, Wait
-from relay.core.events import Record, SessionKey
-from relay.core.inputs import Arrived, Assigned, Input, Leaving, StoredAside, Unreadable, Woke
+from relay.core.commands import (
+    Announce,
+    Command,
+    Drop,
+    Finish,
+    Forget,
+    OpenSession,
+    Remember,
+    SendEvent,
+    SetAside,
+    SetAsideAlready,
+    Skip,
+    Wait,
+)
+from relay.core.events import Nothing, PlayerEvent, Record, Said, SessionKey
+from relay.core.inputs import Arrived, ArrivedInParts, Assigned, Input, Leaving, SaysNothing, StoredAside, Unreadable, Woke
 from relay.core.lane import Lane
 from relay.core.ledger import Ledger
 from relay.core.memoir import Memoir
@@ -113,7 +126,9 @@ class Pump:
             Wait: self._wait,
             Finish: self._finish,
             Skip: self._skip,
+            Drop: self._drop,
             SetAside: self._set_aside,
+            SetAsideAlready: self._set_aside_already,
             Remember: self._keeper.remember,
             Forget: self._keeper.forget,
             Announce: self._reporter.announce,
@@ -220,6 +235,9 @@ class Pump:
     def _skip(self, _skip: Skip) -> None:
         self._tallies.event("deduplicated", "finished_before")
 
+    def _drop(self, drop: Drop) -> None:
+        self._tallies.event("dropped", drop.reason)
+
     def _set_aside(self, aside: SetAside) -> None:
         assignment, record = aside.assignment, aside.record
         wall = self._wall_clock()
@@ -237,6 +255,9 @@ class Pump:
         )
         self._reporter.set_aside(aside)
         self._letters.put(letter, lambda: self._stored(aside))
+
+    def _set_aside_already(self, _already: SetAsideAlready) -> None:
+        """It is in the letter of its record."""
 
     def _stored(self, aside: SetAside) -> None:
         self._tallies.event("dead_lettered", aside.reason)
@@ -264,8 +285,8 @@ class Pump:
         for record in rest:
             happened: Input
             try:
-                key, event = read(record)
-                happened = Arrived(assignment, key, event)
+                key, said = read(record)
+                happened = Arrived(assignment, key, said) if type(said) is PlayerEvent else _other(assignment, record, key, said)
             except UnreadableRecord as unreadable:
                 happened = Unreadable(assignment, record, unreadable.reason, unreadable.detail, unreadable.key)
             except Awaited:
@@ -402,3 +423,12 @@ class Pump:
         self._alarm = None
         self._alarm_at = float("inf")
         self._schedule()
+
+
+def _other(assignment: Assignment, record: Record, key: SessionKey, said: Said) -> Input:
+    """What a record says, where that is not one event."""
+    if isinstance(said, Nothing):
+        return SaysNothing(assignment, record, said.reason)
+    if isinstance(said, PlayerEvent):
+        return Arrived(assignment, key, said)
+    return ArrivedInParts(assignment, key, said)

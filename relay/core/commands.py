@@ -6,7 +6,7 @@ from typing import TypeAlias
 import msgspec
 
 from relay.core.assignment import Assignment
-from relay.core.events import ApiSessionId, Details, PlayerEvent, Record, SessionKey
+from relay.core.events import ApiSessionId, Details, Part, PlayerEvent, Record, SessionKey
 from relay.core.lane import Lane
 from relay.core.reasons import Reason
 
@@ -63,6 +63,14 @@ class Skip(msgspec.Struct, frozen=True, gc=False):
     offset: int
 
 
+class Drop(msgspec.Struct, frozen=True, gc=False):
+    """The record says nothing by a rule of the mapping, and needs nothing more."""
+
+    assignment: Assignment
+    offset: int
+    reason: str
+
+
 class SetAside(msgspec.Struct, frozen=True, gc=False):
     """Write a dead letter; the event is finished once Kafka has confirmed it."""
 
@@ -74,6 +82,14 @@ class SetAside(msgspec.Struct, frozen=True, gc=False):
     attempts: int = 0
     status: int = 0
     first_tried_at: float = 0.0  # on the core's clock; 0 when it was never tried
+    part: Part | None = None
+
+
+class SetAsideAlready(msgspec.Struct, frozen=True, gc=False):
+    """Another part of the record was set aside before: its letter holds this part as well."""
+
+    lane: Lane
+    event: PlayerEvent
 
 
 class Remember(msgspec.Struct, frozen=True, gc=False):
@@ -112,4 +128,4 @@ class Announce(msgspec.Struct, frozen=True, gc=False):
     status: int = 0
 
 
-Command: TypeAlias = OpenSession | SendEvent | Wait | Finish | Skip | SetAside | Remember | Forget | Announce
+Command: TypeAlias = OpenSession | SendEvent | Wait | Finish | Skip | Drop | SetAside | SetAsideAlready | Remember | Forget | Announce

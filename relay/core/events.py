@@ -1,11 +1,11 @@
 """The nouns that everybody shares: what a player said, and the record it came in.
 
-In: nothing. Out: `PlayerEvent`, `Record`, `Details` and the identifiers, as frozen values.
+In: nothing. Out: `PlayerEvent`, `Record`, `Details`, `Part`, `Nothing` and the identifiers, as frozen values.
 """
 
 import re
 from enum import StrEnum
-from typing import Final, NewType
+from typing import Final, NewType, TypeAlias
 
 import msgspec
 
@@ -65,6 +65,18 @@ class Details(msgspec.Struct, frozen=True, gc=False):
     custom_metadata: bytes = b""
 
 
+class Part(msgspec.Struct, frozen=True, gc=False):
+    """Which part of its record an event is, where a record says several things."""
+
+    number: int  # from 1
+    count: int
+
+    @property
+    def is_last(self) -> bool:
+        """Whether the record says nothing after it."""
+        return self.number == self.count
+
+
 class PlayerEvent(msgspec.Struct, frozen=True, gc=False):
     """One thing that a player said. The three objects are JSON as it came in, byte for byte, and empty when there was none."""
 
@@ -77,3 +89,14 @@ class PlayerEvent(msgspec.Struct, frozen=True, gc=False):
     state_name: str = ""  # media.state.name, for stateStart and stateEnd
     start: Details | None = None  # what a sessionStart would carry, where the event brought it along
     record: Record | None = None  # None for what the relay itself says again
+    part: Part | None = None  # None for all that its record says
+
+
+class Nothing(msgspec.Struct, frozen=True, gc=False):
+    """What a record says that a rule leaves out."""
+
+    reason: str  # the rule's own word, from a closed list: fit for a metric's label
+
+
+Said: TypeAlias = PlayerEvent | tuple[PlayerEvent, ...] | Nothing
+"""What a record says: one event, as nearly always; several, in their order; or nothing."""

@@ -137,6 +137,22 @@ class Arrived(msgspec.Struct, frozen=True, gc=False):
     event: PlayerEvent
 
 
+class ArrivedInParts(msgspec.Struct, frozen=True, gc=False):
+    """A record came in that says several things: they stay together and in this order, and its offset is finished with the last."""
+
+    assignment: Assignment
+    key: SessionKey
+    events: tuple[PlayerEvent, ...]  # at least one, each with its part
+
+
+class SaysNothing(msgspec.Struct, frozen=True, gc=False):
+    """A record came in that a rule leaves out."""
+
+    assignment: Assignment
+    record: Record
+    reason: str
+
+
 class Unreadable(msgspec.Struct, frozen=True, gc=False):
     """A record came in and was not understood."""
 
@@ -169,4 +185,4 @@ class StoredAside(msgspec.Struct, frozen=True, gc=False):
     key: SessionKey | None = None
 
 
-Input: TypeAlias = Assigned | Leaving | Revoked | Arrived | Unreadable | Answered | Woke | StoredAside
+Input: TypeAlias = Assigned | Leaving | Revoked | Arrived | ArrivedInParts | SaysNothing | Unreadable | Answered | Woke | StoredAside

@@ -9,6 +9,7 @@ from enum import IntEnum
 from typing import TYPE_CHECKING
 
 from relay.core.playback import Playback
+from relay.core.split import Split
 
 if TYPE_CHECKING:
     from relay.core.assignment import Assignment
@@ -77,6 +78,7 @@ class Lane:
         "sent_offset",
         "served_seen",
         "session_id",
+        "split",
         "start",
         "state",
         "strikes",
@@ -109,6 +111,7 @@ class Lane:
 
         self.done_offset = -1  # a memoir says that all up to here is finished
         self.asides: dict[int, Reason] | None = None  # by offset, what was set aside and has no confirmed dead letter yet
+        self.split: Split | None = None  # the record that has left in part
         self.sent_offset = -1  # of the last head that was sent, to watch over the order
         self.is_changed = False  # the memoir no longer says what is open
         self.is_stale = False  # the memoir no longer says how far the playhead is: good enough, but for a farewell
@@ -146,7 +149,17 @@ class Lane:
         self.held_since = 0.0
         if head.record is not None:  # one that comes again after a restart, since its dead letter was not confirmed, does not lead back
             self.last_offset = max(self.last_offset, head.record.offset)
+        if head.part is not None:
+            self._take_part(head)
         return head
+
+    def _take_part(self, head: PlayerEvent) -> None:
+        assert head.record is not None
+        assert head.part is not None
+        if self.split is None or self.split.offset != head.record.offset:
+            self.split = Split(head.record.offset)
+        self.split.done = head.part.number
+        self.is_changed = True  # a restart must go on behind it
 
     def set_aside(self, offset: int, reason: Reason) -> None:
         """An event goes to the dead letters. Until its letter is confirmed, a restart must neither forget it nor try it again."""

@@ -18,6 +18,7 @@ from relay.core.events import Details, EventType, as_session_id
 from relay.core.lane import Lane, State
 from relay.core.playback import PLAYBACK_STATES, Playback
 from relay.core.reasons import Reason
+from relay.core.split import Letter, Split
 
 VERSION: Final = 1
 ASIDES_MAX: Final = 100  # of those that wait for their dead letters; a memoir must stay small
@@ -31,6 +32,7 @@ _STANDINGS: Final = {
     State.PARKED: "parked",
 }
 _STATES: Final = {standing: state for state, standing in _STANDINGS.items()}
+_LETTERS: Final = frozenset(Letter)
 _PLAYING: Final = frozenset({"", *PLAYBACK_STATES})
 _WITH_ID: Final = frozenset({"open", "completed"})
 _WITH_START: Final = frozenset({"open", "completed", "lost"})
@@ -76,6 +78,7 @@ class Memoir(msgspec.Struct, gc=False, omit_defaults=True):
     asides: list[tuple[int, Reason]] = []  # set aside, and their dead letters not confirmed
     untold: bool = False  # opened in place of a lost session, and not yet told everything
     told: int = 0  # but so much of it
+    split: tuple[int, int, int] | None = None  # the offset of the record that has left in part, how many parts, and how far its letter is
 
 
 _encode = msgspec.json.Encoder().encode
@@ -110,6 +113,7 @@ def write(lane: Lane) -> bytes | None:
             ts=lane.last_ts,
             untold=lane.is_untold or bool(lane.to_tell),
             told=lane.told_count,
+            split=_split(lane, asides[ASIDES_MAX:]),
         )
     )
 
@@ -126,7 +130,8 @@ def read(value: bytes) -> Memoir:
     has_id = as_session_id(memoir.id) is not None or memoir.standing not in _WITH_ID
     has_start = memoir.start is not None or memoir.standing not in _WITH_START
     said = (memoir.start, memoir.chapter, memoir.brk, memoir.ad, *memoir.states.values())
-    if not (is_known and has_id and has_start and all(map(_holds_objects, said))):
+    is_split_well = memoir.split is None or (memoir.split[1] > 0 and memoir.split[2] in _LETTERS)
+    if not (is_known and has_id and has_start and is_split_well and all(map(_holds_objects, said))):
         raise NoMemoir("not consistent")
     return memoir
 
@@ -140,7 +145,11 @@ def restore(lane: Lane, memoir: Memoir) -> None:
     lane.had_session = True
     lane.last_offset = memoir.at
     lane.done_offset = memoir.done
-    lane.asides = {offset: reason for offset, reason in memoir.asides if offset <= memoir.done} or None
+    if memoir.split is not None:
+        offset, done, letter = memoir.split
+        lane.split = Split(offset, done, Letter(letter))
+    split_offset = memoir.done if memoir.split is None else memoir.split[0]
+    lane.asides = {offset: reason for offset, reason in memoir.asides if offset <= memoir.done or offset == split_offset} or None
     lane.last_playhead = memoir.playhead
     lane.last_ts = memoir.ts
     if memoir.chapter or memoir.brk or memoir.ad or memoir.states or memoir.playing:
@@ -172,6 +181,14 @@ def _done(lane: Lane, unlisted: list[tuple[int, Reason]]) -> int:
     head = lane.waiting[0].record if lane.waiting else None
     unfinished = [offset for offset, _ in unlisted[:1]] + [head.offset for head in (head,) if head is not None]
     return max(lane.done_offset, min([lane.last_offset, *(offset - 1 for offset in unfinished)]))
+
+
+def _split(lane: Lane, unlisted: list[tuple[int, Reason]]) -> tuple[int, int, int] | None:
+    """How far the record at the head is, unless its dead letter would be forgotten: then all of its parts come again."""
+    split = lane.split
+    if split is None or split.offset <= lane.done_offset or any(offset == split.offset for offset, _ in unlisted):
+        return None
+    return split.offset, split.done, split.letter.value
 
 
 def _said(details: Details | None) -> _Said | None:

@@ -8,11 +8,12 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 from relay.core.assignment import Assignment, Stage
-from relay.core.commands import Announce, Change, Command, Finish, Forget, Remember, SetAside, Skip, Wait
-from relay.core.events import EventType, Record, SessionKey
+from relay.core.commands import Announce, Change, Command, Drop, Finish, Forget, Remember, SetAside, SetAsideAlready, Skip, Wait
+from relay.core.events import EventType, Part, PlayerEvent, Record, SessionKey
 from relay.core.inputs import (
     Answered,
     Arrived,
+    ArrivedInParts,
     Assigned,
     Input,
     Leaving,
@@ -25,6 +26,7 @@ from relay.core.inputs import (
     NextTold,
     Parked,
     Revoked,
+    SaysNothing,
     StoredAside,
     TryAgain,
     Unreadable,
@@ -38,6 +40,7 @@ from relay.core.parking import is_to_be_parked
 from relay.core.patience import MISCONFIGURED, Rules, begin_try, weigh
 from relay.core.pressure import Buffer, Circuit, CircuitState, Limits
 from relay.core.session import Happened, advance
+from relay.core.split import Letter
 from relay.core.starts import Starts
 from relay.core.turns import Turns
 
@@ -74,6 +77,8 @@ class Router:
         self._starts = starts
         self._handlers: dict[type[Input], Callable[..., list[Command]]] = {
             Arrived: self._arrived,
+            ArrivedInParts: self._arrived_in_parts,
+            SaysNothing: self._says_nothing,
             Answered: self._answered,
             Woke: self._woke,
             StoredAside: self._stored_aside,
@@ -133,6 +138,7 @@ class Router:
         restore_lane(lane, memoir)
         if assignment.is_new_log:
             lane.last_offset = lane.done_offset = -1
+            lane.split = None
         lane.active_at = now
         self.sessions_open += (lane.session_id is not None) - was_open
 
@@ -205,6 +211,8 @@ class Router:
         lane.active_at = now
         if record.offset <= lane.done_offset:
             return _arrived_again(lane, record)
+        if lane.split is not None and lane.split.offset == record.offset:
+            return self._go_on_behind(lane, record, (event,))
         lane.waiting.append(event)
         buffer = self.buffer
         buffer.event_count += 1
@@ -215,17 +223,76 @@ class Router:
             self._turns.queue(lane)
         return []
 
+    def _arrived_in_parts(self, happened: ArrivedInParts, now: float) -> list[Command]:
+        assignment, record = happened.assignment, happened.events[0].record
+        assert record is not None
+        needs_nothing = self._take(assignment, record)
+        if needs_nothing is not None:
+            return needs_nothing
+        lane = assignment.lanes.get(happened.key)
+        if lane is None:
+            lane = assignment.lanes[happened.key] = Lane(happened.key, assignment)
+            self.buffer.lane_count += 1
+        lane.active_at = now
+        if record.offset <= lane.done_offset:
+            return _arrived_again(lane, record)
+        if lane.split is not None and lane.split.offset == record.offset:
+            return self._go_on_behind(lane, record, happened.events)
+        self._append_parts(lane, record, happened.events)
+        return []
+
+    def _go_on_behind(self, lane: Lane, record: Record, events: tuple[PlayerEvent, ...]) -> list[Command]:
+        """The memoir says that some parts have left the lane: go on behind them, and write the letter again that was not confirmed."""
+        assignment, split = lane.assignment, lane.split
+        assert split is not None
+        commands: list[Command] = []
+        if split.letter is Letter.PENDING:
+            commands += _set_aside_again(lane, record)
+        events = events[split.done :]
+        if events:
+            self._append_parts(lane, record, events)
+            return commands
+        lane.split = None  # the mapping has changed meanwhile, and the record says no more than what has left
+        if not commands:
+            assignment.ledger.finish(record.offset)
+            commands.append(Skip(assignment, record.offset))
+        return commands
+
+    def _append_parts(self, lane: Lane, record: Record, events: tuple[PlayerEvent, ...]) -> None:
+        count_before = len(lane.waiting)
+        lane.waiting += events
+        buffer = self.buffer
+        buffer.event_count += len(events)
+        buffer.byte_count += _size(record)
+        if count_before < self._limits.session_events_max <= len(lane.waiting):
+            buffer.crowded_lanes += 1
+        if lane.state < IN_FLIGHT_FROM and not lane.is_queued and not lane.is_waiting:
+            self._turns.queue(lane)
+
+    def _says_nothing(self, happened: SaysNothing, _now: float) -> list[Command]:
+        assignment, record = happened.assignment, happened.record
+        needs_nothing = self._take(assignment, record)
+        if needs_nothing is not None:
+            return needs_nothing
+        assignment.ledger.finish(record.offset)
+        return [Drop(assignment, record.offset, happened.reason)]
+
     def _unreadable(self, happened: Unreadable, _now: float) -> list[Command]:
         assignment, record = happened.assignment, happened.record
+        needs_nothing = self._take(assignment, record)
+        if needs_nothing is not None:
+            return needs_nothing
+        assignment.asides_pending += 1
+        return [SetAside(assignment, record, happened.reason, happened.detail, key=happened.key)]
+
+    def _take(self, assignment: Assignment, record: Record) -> list[Command] | None:
+        """Enter a record into the account; what to do when it needs nothing more, and None when it does."""
         if assignment.stage is not Stage.OWNED:
             return []
         if record.offset < assignment.starts_at:
             self._begin_anew(assignment)
         taken = assignment.ledger.take(record.offset, record.appended_at)
-        if taken is not Taken.NEW:
-            return _not_new(taken, assignment, record.offset)
-        assignment.asides_pending += 1
-        return [SetAside(assignment, record, happened.reason, happened.detail, key=happened.key)]
+        return None if taken is Taken.NEW else _not_new(taken, assignment, record.offset)
 
     @staticmethod
     def _begin_anew(assignment: Assignment) -> None:
@@ -235,15 +302,18 @@ class Router:
         assignment.ledger.begin_anew()
         for lane in assignment.lanes.values():
             lane.last_offset = lane.done_offset = -1
+            lane.split = None
 
     def _stored_aside(self, happened: StoredAside, _now: float) -> list[Command]:
         assignment = happened.assignment
         assignment.asides_pending -= 1
         if assignment.stage is not Stage.GONE:
-            assignment.ledger.finish(happened.offset)
             lane = assignment.lanes.get(happened.key) if happened.key is not None else None
             if lane is not None:
                 lane.stored_aside(happened.offset)
+                if _is_split_at(lane, happened.offset):
+                    return []  # it is finished with its last part
+            assignment.ledger.finish(happened.offset)
         return []
 
     def _assigned(self, happened: Assigned, _now: float) -> list[Command]:
@@ -267,7 +337,7 @@ class Router:
         buffer.lane_count -= len(assignment.lanes)
         for lane in assignment.lanes.values():
             buffer.event_count -= len(lane.waiting)
-            buffer.byte_count -= sum(_size(event.record) for event in lane.waiting if event.record is not None)
+            buffer.byte_count -= sum(_size(event.record) for event in lane.waiting if event.record is not None and _is_last(event.part))
             buffer.crowded_lanes -= len(lane.waiting) >= self._limits.session_events_max
             self.sessions_open -= lane.session_id is not None
         self._turns.drop(assignment)
@@ -368,14 +438,40 @@ class Router:
             lane.assignment.changed[lane] = None
         for command in commands:
             if isinstance(command, Finish):
-                record = command.event.record
-                assert record is not None
-                lane.assignment.ledger.finish(record.offset)
-                self._left_the_buffer(lane, record)
-            elif isinstance(command, SetAside):
-                self._left_the_buffer(lane, command.record)
-                lane.assignment.asides_pending += 1
+                event = command.event
+                assert event.record is not None
+                if event.part is not None:
+                    self._part_left(lane, event.record, event.part)
+                    continue
+                lane.assignment.ledger.finish(event.record.offset)
+                self._left_the_buffer(lane, event.record)
+            elif isinstance(command, SetAside | SetAsideAlready):
+                self._aside_left(lane, command)
         return commands
+
+    def _aside_left(self, lane: Lane, aside: SetAside | SetAsideAlready) -> None:
+        if isinstance(aside, SetAside):
+            lane.assignment.asides_pending += 1
+            record, part = aside.record, aside.part
+        else:
+            assert aside.event.record is not None
+            record, part = aside.event.record, aside.event.part
+        if part is not None:
+            self._part_left(lane, record, part)
+        else:
+            self._left_the_buffer(lane, record)
+
+    def _part_left(self, lane: Lane, record: Record, part: Part) -> None:
+        """With its last part a record is finished, unless its dead letter is still to be confirmed."""
+        if not part.is_last:
+            self.buffer.event_count -= 1
+            self.buffer.crowded_lanes -= len(lane.waiting) == self._limits.session_events_max - 1
+            return
+        self._left_the_buffer(lane, record)
+        split, lane.split = lane.split, None
+        assert split is not None
+        if split.letter is not Letter.PENDING:
+            lane.assignment.ledger.finish(record.offset)
 
     def _left_the_buffer(self, lane: Lane, record: Record) -> None:
         buffer = self.buffer
@@ -392,8 +488,26 @@ def _arrived_again(lane: Lane, record: Record) -> list[Command]:
     if reason is None:
         assignment.ledger.finish(record.offset)
         return [Skip(assignment, record.offset)]
-    assignment.asides_pending += 1
-    return [SetAside(assignment, record, reason, key=lane.key)]
+    return _set_aside_again(lane, record)
+
+
+def _set_aside_again(lane: Lane, record: Record) -> list[Command]:
+    assert lane.asides is not None
+    lane.assignment.asides_pending += 1
+    return [SetAside(lane.assignment, record, lane.asides[record.offset], key=lane.key)]
+
+
+def _is_split_at(lane: Lane, offset: int) -> bool:
+    """Whether parts of this record still wait. Its dead letter is confirmed now."""
+    head = lane.waiting[0] if lane.waiting else None
+    if lane.split is None or head is None or head.record is None or head.record.offset != offset:
+        return False
+    lane.split.letter = Letter.STORED
+    return True
+
+
+def _is_last(part: Part | None) -> bool:
+    return part is None or part.is_last
 
 
 def _size(record: Record) -> int:

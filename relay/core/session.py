@@ -17,7 +17,7 @@ The theory:
 from collections.abc import Callable, Mapping
 from typing import Final, TypeAlias
 
-from relay.core.commands import Announce, Cause, Change, Command, Finish, OpenSession, SendEvent, SetAside
+from relay.core.commands import Announce, Cause, Change, Command, Finish, OpenSession, SendEvent, SetAside, SetAsideAlready
 from relay.core.events import Details, EventType, PlayerEvent
 from relay.core.inputs import (
     Accepted,
@@ -37,6 +37,7 @@ from relay.core.inputs import (
 )
 from relay.core.lane import Lane, State
 from relay.core.reasons import Reason
+from relay.core.split import Letter
 from relay.core.starts import resumed
 
 Next: TypeAlias = NextStart | NextJoin | NextEvent | NextComplete | NextEnd | NextTold
@@ -299,10 +300,16 @@ def parked(lane: Lane, _: Happened) -> list[Command]:
     return [_set_aside(lane, Reason.PARKED)]
 
 
-def _set_aside(lane: Lane, reason: Reason, status: int = 0, detail: str = "") -> SetAside:
+def _set_aside(lane: Lane, reason: Reason, status: int = 0, detail: str = "") -> SetAside | SetAsideAlready:
     attempts = lane.attempts
     head = lane.take_head()
     assert head.record is not None
+    if head.part is not None:
+        assert lane.split is not None
+        if lane.split.letter:
+            return SetAsideAlready(lane, head)
+        lane.split.letter = Letter.PENDING
+        detail = f"part {head.part.number} of {head.part.count}, {head.event_type}{': ' if detail else ''}{detail}"
     lane.set_aside(head.record.offset, reason)
     lane.is_changed = True
     return SetAside(
@@ -314,6 +321,7 @@ def _set_aside(lane: Lane, reason: Reason, status: int = 0, detail: str = "") ->
         attempts=attempts,
         status=status,
         first_tried_at=lane.first_tried_at if attempts else 0.0,
+        part=head.part,
     )
 
 

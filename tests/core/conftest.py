@@ -15,11 +15,25 @@ import msgspec
 import pytest
 
 from relay.core.assignment import Assignment
-from relay.core.commands import Announce, Change, Command, Finish, Forget, OpenSession, Remember, SendEvent, SetAside, Skip, Wait
-from relay.core.events import ApiSessionId, Details, EventType, PlayerEvent, Record, SessionKey
-from relay.core.inputs import Accepted, Answered, Arrived, Assigned, Input, Leaving, Opened, Revoked, StoredAside, Verdict, Woke
+from relay.core.commands import Announce, Change, Command, Drop, Finish, Forget, OpenSession, Remember, SendEvent, SetAside, Skip, Wait
+from relay.core.events import ApiSessionId, Details, EventType, Part, PlayerEvent, Record, SessionKey
+from relay.core.inputs import (
+    Accepted,
+    Answered,
+    Arrived,
+    ArrivedInParts,
+    Assigned,
+    Input,
+    Leaving,
+    Opened,
+    Revoked,
+    StoredAside,
+    Verdict,
+    Woke,
+)
 from relay.core.lane import Lane, State
 from relay.core.ledger import Ledger
+from relay.core.memoir import read, write
 from relay.core.patience import Rules
 from relay.core.pressure import Limits
 from relay.core.router import EVENT_OVERHEAD_BYTES, Router
@@ -56,6 +70,7 @@ class Driver:
         self.waits: list[Wait] = []
         self.finished: list[int] = []
         self.skipped: list[int] = []
+        self.dropped: list[tuple[int, str]] = []
         self.aside: list[SetAside] = []
         self.announced: list[Announce] = []
         self.remembered: list[Lane] = []
@@ -116,6 +131,37 @@ class Driver:
         if turns:
             self.turn()
         return events
+
+    def arrive_in_parts(self, key: str, *kinds: EventType, start: Details | None = None) -> int:
+        """A record comes in that says all of this at once; its offset."""
+        offset = self._offsets[self.assignment.topic, self.assignment.partition]
+        self._offsets[self.assignment.topic, self.assignment.partition] += 1
+        record = Record(offset, key=key.encode(), value=b"x" * 100, appended_at=self.now)
+        events = tuple(
+            PlayerEvent(
+                kind,
+                playhead=offset + number / 10,
+                ts=1_700_000_000_000 + offset,
+                params=START if kind is EventType.SESSION_START else b"",
+                start=start,
+                record=record,
+                part=Part(number, len(kinds)),
+            )
+            for number, kind in enumerate(kinds, start=1)
+        )
+        self.handle(ArrivedInParts(self.assignment, SessionKey(key), events))
+        return offset
+
+    def restart(self, *, from_offset: int) -> None:
+        """All memory but that of the state topic is gone, and the log is read again from an offset."""
+        memoirs = {lane.key: write(lane) for lane in self.assignment.lanes.values()}
+        self.revoke()
+        self.flying.clear()
+        self.router = Router(limits=self.limits, rules=Rules(), starts=Starts(required=frozenset({"media.id"}), may_join=False))
+        assignment = self.assign(from_offset=from_offset)
+        for key, memoir in memoirs.items():
+            if memoir is not None:
+                self.router.restore(assignment, key, read(memoir), self.now)
 
     def handle(self, *happened: Input) -> None:
         """Something happens; then whoever may go goes."""
@@ -253,8 +299,9 @@ class Driver:
         for assignment in router.assignments.values():
             assert assignment.in_flight == sum(call.lane.assignment is assignment for call in self.flying)
             assert assignment.asides_pending == self._asides_pending[assignment]
-        records = [event.record for lane in lanes for event in lane.waiting if event.record is not None]
-        assert router.buffer.event_count == len(records)
+        events = [event for lane in lanes for event in lane.waiting]
+        records = [event.record for event in events if event.record is not None and (event.part is None or event.part.is_last)]
+        assert router.buffer.event_count == len(events)
         assert router.buffer.byte_count == sum(len(one.value or b"") + len(one.key or b"") + EVENT_OVERHEAD_BYTES for one in records)
         assert router.buffer.lane_count == len(lanes)
         assert router.buffer.crowded_lanes == sum(len(lane.waiting) >= self.limits.session_events_max for lane in lanes)
@@ -279,6 +326,8 @@ class Driver:
                     self.finished.append(command.event.record.offset)
                 case Skip():
                     self.skipped.append(command.offset)
+                case Drop():
+                    self.dropped.append((command.offset, command.reason))
                 case SetAside():
                     self.aside.append(command)
                     self._asides_pending[command.assignment] += 1

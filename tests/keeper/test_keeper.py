@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from relay.core.assignment import Assignment
-from relay.core.events import ApiSessionId, Details, EventType, PlayerEvent, Record, SessionKey
-from relay.core.inputs import Accepted, Answered, Arrived, Assigned, Opened
+from relay.core.events import ApiSessionId, Details, EventType, Part, PlayerEvent, Record, SessionKey
+from relay.core.inputs import Accepted, Answered, Arrived, ArrivedInParts, Assigned, Opened
 from relay.core.lane import Lane
 from relay.core.memoir import Memoir, read
 from relay.core.patience import Rules
@@ -173,6 +173,21 @@ def test_a_failed_commit_leaves_no_tombstone(stage: Stage) -> None:
     assert None not in stage.memoirs()
     stage.keeper.commit_ended(Committed(points))
     assert stage.memoirs()[-1] is None
+
+
+def test_a_session_whose_last_record_says_more_gets_no_tombstone(stage: Stage) -> None:
+    """Its end is one part of a record, and a restart must know that this part has left."""
+    record = Record(stage.count, value=b"x")
+    kinds = (E.SESSION_END, E.SESSION_START)
+    events = tuple(PlayerEvent(kind, 1.0, 1, record=record, part=Part(number, 2)) for number, kind in enumerate(kinds, start=1))
+    stage.router.handle(ArrivedInParts(stage.assignment, KEY, events), 0.0)
+    (call,) = stage.router.turns(0.0)
+    stage.router.handle(Answered(call.lane, Accepted()), 0.0)
+    points = stage.receipt()
+    stage.keeper.commit_ended(Committed(points))
+    memoir = stage.memoirs()[-1]
+    assert memoir is not None
+    assert memoir.split == (record.offset, 1, 0)
 
 
 def test_a_session_that_began_again_gets_no_tombstone(stage: Stage) -> None:

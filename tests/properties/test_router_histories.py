@@ -12,12 +12,26 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from relay.core.assignment import Assignment, Stage
-from relay.core.commands import Announce, Command, Finish, Forget, OpenSession, Remember, SendEvent, SetAside, Skip, Wait
-from relay.core.events import ApiSessionId, Details, EventType, PlayerEvent, Record, SessionKey
+from relay.core.commands import (
+    Announce,
+    Command,
+    Drop,
+    Finish,
+    Forget,
+    OpenSession,
+    Remember,
+    SendEvent,
+    SetAside,
+    SetAsideAlready,
+    Skip,
+    Wait,
+)
+from relay.core.events import ApiSessionId, Details, EventType, Part, PlayerEvent, Record, SessionKey
 from relay.core.inputs import (
     Accepted,
     Answered,
     Arrived,
+    ArrivedInParts,
     Assigned,
     Leaving,
     Lost,
@@ -25,6 +39,7 @@ from relay.core.inputs import (
     Opened,
     Refused,
     Revoked,
+    SaysNothing,
     StoredAside,
     TryAgain,
     Unreadable,
@@ -83,6 +98,8 @@ class RouterHistory(RuleBasedStateMachine):
         self.next_offset: Counter[int] = Counter()
         self.done: dict[Assignment, set[int]] = {}
         self.taken: dict[Assignment, set[int]] = {}
+        self.parts: dict[tuple[Assignment, int], list[int]] = {}  # of records that say several things: how many have left, of how many
+        self.stored: set[tuple[Assignment, int]] = set()
         self.first_sent: dict[tuple[Assignment, SessionKey], list[int]] = {}
         self.safe_before: dict[Assignment, int] = {}
 
@@ -125,6 +142,42 @@ class RouterHistory(RuleBasedStateMachine):
         if assignment.stage is Stage.OWNED:
             self.taken[assignment].add(offset)
         self.tell(Arrived(assignment, key, event))
+
+    @rule(key=st.sampled_from(KEYS), several=st.lists(kinds, min_size=2, max_size=4), data=st.data())
+    @precondition(lambda self: self.router.assignments)
+    def arrive_in_parts(self, key: SessionKey, several: list[EventType], data: st.DataObject) -> None:
+        """A record comes in that says several things."""
+        assignment = data.draw(st.sampled_from(list(self.router.assignments.values())))
+        offset = self.next_offset[assignment.partition]
+        self.next_offset[assignment.partition] += 1
+        record = Record(offset, key=key.encode(), value=b"x" * 10, appended_at=self.now)
+        if assignment.stage is Stage.OWNED:
+            self.taken[assignment].add(offset)
+            self.parts[assignment, offset] = [0, len(several)]
+        events = tuple(
+            PlayerEvent(
+                kind,
+                playhead=float(offset),
+                ts=offset,
+                params=BROUGHT.params if kind is EventType.SESSION_START else b"",
+                start=BROUGHT if kind is not EventType.SESSION_START and offset % 2 == 0 else None,
+                record=record,
+                part=Part(number, len(several)),
+            )
+            for number, kind in enumerate(several, start=1)
+        )
+        self.tell(ArrivedInParts(assignment, key, events))
+
+    @rule(data=st.data())
+    @precondition(lambda self: self.router.assignments)
+    def arrive_with_nothing_to_say(self, data: st.DataObject) -> None:
+        """A record comes in that a rule leaves out."""
+        assignment = data.draw(st.sampled_from(list(self.router.assignments.values())))
+        offset = self.next_offset[assignment.partition]
+        self.next_offset[assignment.partition] += 1
+        if assignment.stage is Stage.OWNED:
+            self.taken[assignment].add(offset)
+        self.tell(SaysNothing(assignment, Record(offset, value=b"x"), "rule"))
 
     @rule(data=st.data())
     @precondition(lambda self: self.router.assignments)
@@ -263,8 +316,9 @@ class RouterHistory(RuleBasedStateMachine):
         for assignment in self.all:
             assert assignment.in_flight == sum(call.lane.assignment is assignment for call in self.flying)
             assert assignment.asides_pending == sum(letter.assignment is assignment for letter in self.letters)
-        records = [event.record for lane in lanes for event in lane.waiting if event.record is not None]
-        assert router.buffer.event_count == len(records)
+        events = [event for lane in lanes for event in lane.waiting]
+        records = [event.record for event in events if event.record is not None and (event.part is None or event.part.is_last)]
+        assert router.buffer.event_count == len(events)
         assert router.buffer.byte_count == sum(len(one.value or b"") + len(one.key or b"") + EVENT_OVERHEAD_BYTES for one in records)
         assert router.buffer.lane_count == len(lanes)
         assert router.buffer.crowded_lanes == sum(len(lane.waiting) >= LIMITS.session_events_max for lane in lanes)
@@ -342,7 +396,7 @@ class RouterHistory(RuleBasedStateMachine):
         """Lanes that may go on."""
         return [lane for lane in self.router.lanes() if lane.assignment.stage is Stage.OWNED]
 
-    def tell(self, happened: Arrived | Assigned | Leaving | Revoked | Unreadable | Woke) -> None:
+    def tell(self, happened: Arrived | ArrivedInParts | SaysNothing | Assigned | Leaving | Revoked | Unreadable | Woke) -> None:
         """Tell the router, and let go whoever may go."""
         self.carry_out(self.router.handle(happened, self.now))
         self.turn()
@@ -356,8 +410,13 @@ class RouterHistory(RuleBasedStateMachine):
     def store(self, letter: SetAside) -> None:
         """A dead letter is confirmed."""
         self.letters.remove(letter)
-        if letter.assignment.stage is not Stage.GONE:
-            self.finish(letter.assignment, letter.record.offset)
+        place = (letter.assignment, letter.record.offset)
+        if place in self.parts:
+            assert place not in self.stored, "a second letter of one record"
+            self.stored.add(place)
+            self.finish_if_whole(*place)
+        elif letter.assignment.stage is not Stage.GONE:
+            self.finish(*place)
         self.carry_out(self.router.handle(StoredAside(letter.assignment, letter.record.offset, letter.key), self.now))
 
     def finish(self, assignment: Assignment, offset: int) -> None:
@@ -366,11 +425,41 @@ class RouterHistory(RuleBasedStateMachine):
         assert offset not in self.done[assignment]
         self.done[assignment].add(offset)
 
+    def left_the_head(self, command: Finish | SetAside | SetAsideAlready) -> None:
+        """An event was delivered, or is in a dead letter."""
+        if isinstance(command, SetAside):
+            self.letters.append(command)
+            if command.reason is Reason.PARKED and command.attempts:
+                assert self.router.opening.state is CircuitState.CLOSED or self.router.sending.state is CircuitState.CLOSED
+            assignment, record, part = command.assignment, command.record, command.part
+        else:
+            assignment, part = command.lane.assignment, command.event.part
+            assert command.event.record is not None
+            record = command.event.record
+        if part is not None:
+            self.part_left(assignment, record.offset, part)
+        elif isinstance(command, Finish):
+            self.finish(assignment, record.offset)
+
+    def part_left(self, assignment: Assignment, offset: int, part: Part) -> None:
+        """A part has left its lane: after those before it."""
+        parts = self.parts[assignment, offset]
+        parts[0] += 1
+        assert parts == [part.number, part.count]
+        self.finish_if_whole(assignment, offset)
+
+    def finish_if_whole(self, assignment: Assignment, offset: int) -> None:
+        """A record is finished with its last part, and not before its letter is confirmed."""
+        left, count = self.parts[assignment, offset]
+        has_letter = any((letter.assignment, letter.record.offset) == (assignment, offset) for letter in self.letters)
+        if left == count and not has_letter and assignment.stage is not Stage.GONE:
+            self.finish(assignment, offset)
+
     def turn(self) -> None:
         """Let go whoever may go."""
         self.carry_out(self.router.turns(self.now))
 
-    def carry_out(self, commands: list[Command]) -> None:  # noqa: C901  # one case per command
+    def carry_out(self, commands: list[Command]) -> None:  # one case per command
         """On paper."""
         for command in commands:
             match command:
@@ -383,14 +472,9 @@ class RouterHistory(RuleBasedStateMachine):
                             sent.append(command.event.record.offset)
                 case Wait():
                     self.timers.append((self.now + command.seconds + command.jitter_seconds, command))
-                case Finish():
-                    assert command.event.record is not None
-                    self.finish(command.lane.assignment, command.event.record.offset)
-                case SetAside():
-                    self.letters.append(command)
-                    if command.reason is Reason.PARKED and command.attempts:
-                        assert self.router.opening.state is CircuitState.CLOSED or self.router.sending.state is CircuitState.CLOSED
-                case Skip():
+                case Finish() | SetAside() | SetAsideAlready():
+                    self.left_the_head(command)
+                case Drop() | Skip():
                     self.finish(command.assignment, command.offset)
                 case Announce() | Remember() | Forget():
                     pass

@@ -150,7 +150,7 @@ class Account:
                 self._check_repeat(said, earlier, flight)
             if not said.acceptances:
                 for before in self.players[said.key][: said.place]:
-                    if not (before.is_settled or before.put_by or self.was_ended_by_loss(before)):
+                    if not (before.is_settled or any(part.put_by for part in before.parts) or self.was_ended_by_loss(before)):
                         raise Violation(f"{said} is accepted before {before}")
                 for after in self.players[said.key][said.place + 1 :]:
                     if after.acceptances and flight.tenure.knows_finished(after.offset) and not flight.tenure.is_excluded:
@@ -244,9 +244,9 @@ class Account:
             if offset < point.offset or any(first <= offset < end for first, end in ranges)
         }
         for offset in covered - self._covered[partition]:
-            said = self._topic.saids[partition][offset]
-            if not said.is_settled and not self.was_ended_by_loss(said):
-                raise Violation(f"{said} is on record as finished, and is not: {point} {ranges}")
+            for said in self._topic.saids[partition][offset]:
+                if not said.is_settled and not self.was_ended_by_loss(said):
+                    raise Violation(f"{said} is on record as finished, and is not: {point} {ranges}")
         if point.offset < self._committed[partition]:
             raise Violation(f"the committed offset goes back from {self._committed[partition]}: {point}")
         if forgotten := self._covered[partition] - covered:
@@ -298,9 +298,10 @@ class Account:
         if tenure.is_excluded or how != "left":
             return
         until = tenure.leaving_since - PASS_SECONDS if tenure.is_unclean else self._clock()
-        for said in self._topic.saids[tenure.partition].values():
+        for said in (said for parts in self._topic.saids[tenure.partition].values() for said in parts):
             was_heard = any(one.tenure is tenure and one.was_heard and one.heard_at <= until for one in said.acceptances)
-            if was_heard and not self.is_on_record(said):
+            is_whole = all(any(one.was_heard and one.heard_at <= until for one in part.acceptances) for part in said.parts)
+            if was_heard and is_whole and not self.is_on_record(said):
                 raise Violation(f"{said} was delivered and is not on record after an orderly end: {tenure}")
 
     def was_ended_by_loss(self, said: Said) -> bool:

@@ -59,6 +59,9 @@ class _Walk:
             self._check_delivery(said)
         elif self.account.was_ended_by_loss(said):
             self.state = "ended"
+        elif any(part.letters for part in said.siblings):
+            self.account.figures.excuse("set aside with its record")
+            return False  # for which reason, nobody says
         else:
             raise Violation(f"{said} is lost")
         return True

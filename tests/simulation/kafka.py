@@ -41,18 +41,20 @@ class Topic:
         first = random.choice((0, 0, 5_000_000_000))
         self.ends = [first] * partition_count
         self.records: list[list[Record]] = [[] for _ in range(partition_count)]
-        self.saids: list[dict[int, Said]] = [{} for _ in range(partition_count)]
+        self.saids: list[dict[int, list[Said]]] = [{} for _ in range(partition_count)]
 
     def append(self, said: Said, now: float, wall: float) -> None:
         """A record is produced."""
         partition = said.partition
         if self._has_gaps and self._random.random() < 0.1:
             self.ends[partition] += self._random.randrange(1, 300)
-        said.offset = self.ends[partition]
+        offset = self.ends[partition]
         self.ends[partition] += 1
-        record = Record(said.offset, said.key.encode(), said.value, timestamp_ms=int(wall * 1000), appended_at=now)
+        for part in said.parts:
+            part.offset, part.partition = offset, partition
+        record = Record(offset, said.key.encode(), said.value, timestamp_ms=int(wall * 1000), appended_at=now)
         self.records[partition].append(record)
-        self.saids[partition][said.offset] = said
+        self.saids[partition][offset] = said.parts
 
     def read(self, partition: int, offset: int, count: int) -> list[Record]:
         """Records from an offset on."""

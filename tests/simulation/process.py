@@ -4,6 +4,7 @@ In: seeds, limits, and the shared outside. Out: a process that can be stopped in
 that of `app.py`.
 """
 
+import re
 from dataclasses import dataclass
 from random import Random
 from typing import TYPE_CHECKING, Final
@@ -14,6 +15,7 @@ from simulation.facts import Tenure, Violation
 from simulation.kafka import TOPIC
 from simulation.loop import HostLoop
 from simulation.registry import Registry
+from simulation.several import SeveralAtOnce
 from simulation.stories import Said
 from simulation.topics import Letters, Memoirs
 
@@ -29,7 +31,6 @@ from relay.core.reasons import Reason
 from relay.core.router import Router
 from relay.core.starts import Starts
 from relay.errors import FatalConsumerError
-from relay.input.native import NativeInput
 from relay.kafka.dead_letters import DeadLetter
 from relay.kafka.source import CommitPoint, Committed, PartitionsAssigned, PartitionsLeaving, PartitionsLost, SourceMessage
 from relay.observe.metrics import Tallies
@@ -114,7 +115,7 @@ class Process:
         registry = Registry(self.host, world.random, world.faults, lambda: world.is_registry_down)
         self.pump = Pump(
             router=self.router,
-            reader=NativeInput(decoder=registry),
+            reader=SeveralAtOnce(registry),
             calls=self.calls,
             letters=self.letters,
             memoirs=self.memoirs,
@@ -289,9 +290,9 @@ class Process:
 
     def _flight_of(self, command: OpenSession | SendEvent) -> Flight:
         lane = command.lane
-        record = lane.waiting[0].record
-        assert record is not None
-        head = self._world.topic.saids[lane.assignment.partition][record.offset]
+        event = lane.waiting[0]
+        assert event.record is not None
+        head = self._world.topic.saids[lane.assignment.partition][event.record.offset][event.part.number - 1 if event.part else 0]
         if isinstance(command, OpenSession):
             kind = "open"
         elif command.event.record is not None:
@@ -309,7 +310,10 @@ class Process:
     def _find(self, letter: DeadLetter) -> tuple[Said, Tenure]:
         self.passed("letter")
         tenure = self.tenures[self.router.assignments[TOPIC, letter.partition]]
-        said = self._world.topic.saids[letter.partition][letter.record.offset]
+        parts = self._world.topic.saids[letter.partition][letter.record.offset]
+        named = re.match(r"part (\d+) of", letter.detail)
+        before = next((part for part in parts if part.put_by), parts[0])
+        said = parts[int(named[1]) - 1] if named else before  # written again after a restart, it names none
         self._world.account.put_aside(said, Reason(letter.reason))
         return said, tenure
 

@@ -1,6 +1,6 @@
 """What the players of a world say: sessions as real ones report them, some of them odd, and records that nobody can read.
 
-In: a random number generator. Out: `Said`, one for each record, which also keeps what became of it.
+In: a random number generator. Out: `Said`, one for each event, which also keeps what became of it.
 """
 
 import json
@@ -32,7 +32,7 @@ _POISONS: Final = (
 
 @dataclass(eq=False)
 class Said:
-    """One record, and what became of it."""
+    """One thing that is said, mostly by a record of its own, and what became of it."""
 
     key: str
     kind: str
@@ -47,6 +47,8 @@ class Said:
     is_bad: bool = False
     is_cursed: bool = False
     is_stuck: bool = False
+
+    siblings: list["Said"] = field(default_factory=list)  # all that its record says, where that is several things
 
     # Its place in the log.
     partition: int = -1
@@ -67,7 +69,13 @@ class Said:
     @property
     def is_settled(self) -> bool:
         """It needs nothing more, as far as anybody outside can see."""
-        return bool(self.acceptances or self.letters) or (self.kind == "sessionEnd" and self.was_found_gone)
+        is_in_a_letter = any(one.letters for one in self.siblings)
+        return bool(self.acceptances or self.letters) or is_in_a_letter or (self.kind == "sessionEnd" and self.was_found_gone)
+
+    @property
+    def parts(self) -> list["Said"]:
+        """All that its record says."""
+        return self.siblings or [self]
 
     def __repr__(self) -> str:
         """Name it as a trace does."""
@@ -107,7 +115,21 @@ class Storyteller:
             said += [self._say(key, random.choice(("ping", "play", "sessionEnd"))) for _ in range(random.randrange(1, 4))]
         if kind == "again":
             said += [self._start(key), *self._middle(key), self._say(key, "sessionEnd")]
-        return [self._encoded(one) for one in said]
+        return self._together([self._encoded(one) for one in said])
+
+    def _together(self, said: list[Said]) -> list[Said]:
+        """In some stories, a record says several things now and then: an array."""
+        if self._random.random() < 0.5:
+            return said
+        rest = list(said)
+        while rest:
+            count = self._random.choice((1, 1, 2, 3))
+            group, rest = rest[:count], rest[count:]
+            if len(group) > 1:
+                value = b"[" + b",".join(one.value or b"" for one in group) + b"]"
+                for one in group:
+                    one.siblings, one.value = group, value
+        return said
 
     def simple(self, key: str, count: int) -> list[Said]:
         """A start, pings, an end."""

@@ -136,6 +136,8 @@ class World:
         speed = self.seconds * 0.9 / len(self._unsaid)
         moment = 0.0
         for said in self._unsaid:
+            if said is not said.parts[0]:
+                continue  # its record comes with the first
             moment += random.random() * 2 * speed if random.random() < 0.9 else 0.0
             loop.call_later(min(moment, self.seconds * 0.95), partial(self._produce, said))
 
@@ -172,7 +174,7 @@ class World:
 
     def _produce(self, said: Said) -> None:
         self.topic.append(said, self.loop.now, self.loop.wall_clock())
-        self.saids.append(said)
+        self.saids += said.parts
         self.trace("produced %s", said)
         for process in self.processes:
             process.consumer.wake()

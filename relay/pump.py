@@ -30,6 +30,7 @@ from relay.core.commands import (
     Wait,
 )
 from relay.core.events import Nothing, PlayerEvent, Record, Said, SessionKey
+from relay.core.head_of_line import Standstills
 from relay.core.inputs import Arrived, ArrivedInParts, Assigned, Input, Leaving, SaysNothing, StoredAside, Unreadable, Woke
 from relay.core.lane import Lane
 from relay.core.ledger import Ledger
@@ -118,6 +119,7 @@ class Pump:
         self._reporter = Reporter(tallies)
         self.backlog = Backlog()  # what nobody can read yet
         self._is_paused = False
+        self.standstills = Standstills()
         self._swept_at = self._looked_at = self.last_pass_at
         self._doubts_until = self.last_pass_at
         self._perform: dict[type[Command], Callable[..., None]] = {
@@ -389,6 +391,8 @@ class Pump:
             self._looked_at = now
             for command in self.router.park(now):
                 self._perform[type(command)](command)
+            self.standstills.look(self.router.assignments.values(), now)
+            self._reporter.name_who_holds_back(self.router, self.standstills, now)
 
     def _check_fullness(self) -> None:
         is_full = self.router.buffer.is_full or self._letters.pending_bytes > self._letter_bytes_max or self._keeper.is_full

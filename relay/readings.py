@@ -6,6 +6,7 @@ In: the parts. Out: a function for each metric of the catalogue that is watched.
 import time
 from collections.abc import Callable
 
+from relay.core.head_of_line import finished_beyond
 from relay.observe.metrics import Metrics, Reading
 from relay.parts import Parts
 
@@ -18,6 +19,10 @@ def watch(metrics: Metrics, parts: Parts, *, is_ready: Callable[[], bool]) -> No
         oldest = [moment for one in router.assignments.values() if (moment := one.ledger.oldest_appended_at) is not None]
         oldest += pump.backlog.oldest_appended_at()
         return max(0.0, time.monotonic() - min(oldest)) if oldest else 0.0
+
+    def held_back_seconds() -> dict[tuple[str, ...], float]:
+        now, since = time.monotonic(), pump.standstills.since()
+        return {(one.topic, str(one.partition)): now - since.get(one, now) for one in router.assignments.values()}
 
     def last_delivery_timestamp() -> float:
         return 0.0 if pump.last_delivery_at is None else time.time() - (time.monotonic() - pump.last_delivery_at)
@@ -35,6 +40,8 @@ def watch(metrics: Metrics, parts: Parts, *, is_ready: Callable[[], bool]) -> No
         "consumer_lag_messages": lambda: {(topic, str(partition)): lag for (topic, partition), lag in source.lag().items()},
         "restoring_partitions": lambda: memoirs.restoring_count,
         "oldest_undelivered_seconds": oldest_undelivered_seconds,
+        "held_back_events": lambda: {(one.topic, str(one.partition)): finished_beyond(one) for one in router.assignments.values()},
+        "held_back_seconds": held_back_seconds,
         "dlq_pending": lambda: letters.pending_count,
         "ready": is_ready,
         "last_delivery_timestamp_seconds": last_delivery_timestamp,

@@ -122,6 +122,10 @@ class Router:
         """Whether lanes could go, and none does."""
         return self._turns.is_stalled
 
+    def was_asked_to_wait(self, lane: Lane) -> bool:
+        """Whether a lane waits because the API asked for it."""
+        return self._turns.was_asked_to_wait(lane)
+
     def drain(self) -> None:
         """Nothing new leaves from now on; calls under way may end."""
         self._turns.is_draining = True

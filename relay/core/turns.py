@@ -75,6 +75,10 @@ class Turns:
         """The lanes that failed and wait for a timer."""
         return list(self._waiting)
 
+    def was_asked_to_wait(self, lane: Lane) -> bool:
+        """Whether a lane waits because the API asked for it."""
+        return self._waiting.get(lane, False)
+
     def call_off(self, lane: Lane) -> None:
         """The lane waits no longer; its timer is void."""
         del self._waiting[lane]

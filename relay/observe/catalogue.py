@@ -157,6 +157,20 @@ CATALOGUE: Final[tuple[Metric, ...]] = (
         "Age of the oldest event that was read and is not finished.",
         advice="Grows while others are delivered: one session is stuck, see retries_total. Grows with everything: the API is down.",
     ),
+    _gauge(
+        "held_back_events",
+        "Offsets of a partition that are finished and cannot be committed, since one before them is not.",
+        "topic",
+        "partition",
+        advice="Grows in one partition: one session is stuck. The log names it, and what it waits for; see held_back_seconds.",
+    ),
+    _gauge(
+        "held_back_seconds",
+        "For how long the safe offset of a partition has stood still while others in it were finished.",
+        "topic",
+        "partition",
+        advice="Minutes: a session is stuck. It is parked when it holds up everything (RELAY_SESSION__PARK_AFTER_SECONDS).",
+    ),
     _counter(
         "order_violations_total",
         "Events that were about to leave behind a later one of their session.",

@@ -7,12 +7,16 @@ import logging
 from typing import Final
 
 from relay.core.commands import Announce, Change, SetAside
+from relay.core.head_of_line import Standstills, held_back
 from relay.core.pressure import CircuitState
 from relay.core.router import Router
 from relay.observe.logs import hashed
 from relay.observe.metrics import Tallies
 
 log = logging.getLogger("relay")
+
+HELD_BACK_SECONDS: Final = 30.0  # before the session that holds a partition back is named
+NAMED_EVERY_SECONDS: Final = 60.0
 
 _LEVELS: Final = {
     Change.OPENED: logging.INFO,
@@ -37,6 +41,7 @@ class Reporter:
     def __init__(self, tallies: Tallies) -> None:
         """Count into these tallies."""
         self._tallies = tallies
+        self._named_at = float("-inf")
         self._circuits = {"open": CircuitState.CLOSED, "send": CircuitState.CLOSED}
 
     def announce(self, announce: Announce) -> None:
@@ -70,6 +75,30 @@ class Reporter:
                 "session": hashed(aside.key) if aside.key is not None else "",
             },
         )
+
+    def name_who_holds_back(self, router: Router, standstills: Standstills, now: float) -> None:
+        """Name the session that has held its partition back the longest: once a minute, and only when others wait for it."""
+        longest = standstills.longest()
+        if longest is None or now - longest[1] < HELD_BACK_SECONDS or now - self._named_at < NAMED_EVERY_SECONDS:
+            return
+        held = held_back(router, longest[0])
+        if held is not None:
+            self._named_at = now
+            log.warning(
+                "a session holds its partition back",
+                extra={
+                    "session": hashed(held.key) if held.key is not None else "",
+                    "topic": held.topic,
+                    "partition": held.partition,
+                    "offset": held.offset,
+                    "waits_for": held.waits_for,
+                    "cause": held.cause,
+                    "status": held.status,
+                    "attempts": held.attempts,
+                    "seconds": round(now - held.since, 1),
+                    "finished_beyond": held.finished_beyond,
+                },
+            )
 
     def watch(self, router: Router) -> None:
         """Say when a circuit opens or closes."""

@@ -112,6 +112,19 @@ def test_nobody_is_parked_in_an_outage(busy: Driver) -> None:
     assert busy.lane("a").state is State.PARKED
 
 
+def test_what_failed_before_an_outage_says_nothing_after_it(busy: Driver) -> None:
+    """Who waited through an outage, as the API had asked, is tried again before anybody counts."""
+    bystander(busy, 5, fails_for("a", driver=busy))
+    asks = TryAgain("status_503", 503, retry_after_seconds=250.0)
+    bystander(busy, 10, lambda call: asks if call.lane.key == "a" else Accepted())
+    assert busy.lane("a").is_waiting
+    for _ in range(200):
+        busy.arrive("other", E.PING)
+        busy.run(1.0, lambda _: UNWELL)
+    bystander(busy, 15, fails_for("a", driver=busy))
+    assert busy.aside == []
+
+
 def test_a_stuck_session_is_parked_when_the_receipt_is_full(make_driver: Make) -> None:
     """When no more finished offsets have room beyond it, the session at the safe offset gives way, and it alone."""
     driver = make_driver(limits=Limits(concurrency_max=50), rules=RULES)

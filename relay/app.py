@@ -22,6 +22,7 @@ from relay.api.collection import MediaCollection
 from relay.api.credentials import Authorized, Performs, SecretHeaders, Tokens
 from relay.api.dialect import Dialect
 from relay.api.edge import MediaEdge
+from relay.api.edge_words import VOCABULARY
 from relay.api.token_endpoint import Application, NoToken, Token, TokenEndpoint
 from relay.api.transport import Transport, stock_transport, tls_context
 from relay.core.backoff import Backoff
@@ -87,6 +88,7 @@ class App:
         """Build nothing yet. The embedded broker of the sandbox lets nobody create or inspect topics, hence `can_administer`."""
         self.settings = settings
         self.tallies = Tallies()
+        self.tallies.faults.learn(VOCABULARY)
         self.metrics = Metrics(self.tallies, version=relay.__version__)
         self._dialect = _dialect(settings, self.tallies)
         self.router = _router(settings, self._dialect)

@@ -91,3 +91,13 @@ FORMS: Final[Mapping[EventType, Form]] = {kind: _FORMS_OF_THEIR_OWN.get(kind, Fo
 def is_left_to_the_datastream(key: str) -> bool:
     """Whom to report for: the Edge has it from the datastream's configuration, so the param is dropped."""
     return key.startswith("analytics.") or key == "visitor.marketingCloudOrgId"
+
+
+_CLASSIC: Final = (
+    "analytics.trackingServer analytics.reportSuite analytics.visitorId analytics.enableSSL visitor.marketingCloudOrgId"
+    " visitor.marketingCloudUserId visitor.aamLocationHint visitor.customerIDs media.libraryVersion appInstallationId id authState"
+)
+VOCABULARY: Final = frozenset(_CLASSIC.split()) | {
+    name for words in (*(form.words for form in FORMS.values()), QUALITY, ERROR) for pair in words.names.items() for name in pair
+}
+"""Every name that either vocabulary has for a param. They are the API's words and nobody's secret."""

@@ -16,6 +16,7 @@ from prometheus_client.registry import Collector
 
 from relay.core.commands import Change
 from relay.observe.catalogue import CATALOGUE, PREFIX, SECONDS_BUCKETS, Kind, Metric
+from relay.observe.faults import Faults
 
 LabelValues: TypeAlias = tuple[str, ...]
 Reading: TypeAlias = float | Mapping[LabelValues, float]
@@ -76,6 +77,7 @@ class Tallies:
         self.requests: dict[tuple[str, int], int] = {}
         self.request_seconds: dict[str, Histogram] = {}
         self.delivered_count = 0
+        self.faults = Faults()
         self._changes: dict[Change, Callable[[str], None]] = {
             Change.OPENED: self._of("sessions_opened_total").add,
             Change.RETRIED: self._of("retries_total").add,

@@ -64,9 +64,12 @@ class Reporter:
 
     def set_aside(self, aside: SetAside) -> None:
         """An event goes to the dead letters."""
+        faults = self._tallies.faults.note(aside.reason, aside.detail)
         log.warning(
             "event set aside",
             extra={
+                **({"path": faults[0].path, "problem": str(faults[0].problem)} if faults else {}),
+                **({"more_problems": len(faults) - 1} if len(faults) > 1 else {}),
                 "reason": aside.reason,
                 "status": aside.status,
                 "topic": aside.assignment.topic,

@@ -32,6 +32,7 @@ def test_the_run_had_something_to_hide(seen: Any) -> None:
     events = ("session opened", "session lost", "event set aside", "call failed, to be tried again", "told again what was open")
     for event in (*events, "sessions restored", "a bug of the relay: stopping, nothing more is committed", "serving"):
         assert event in seen.log, event
+    assert "unknown_field" in seen.log
     assert '"level":"debug"' in seen.log or " debug " in seen.log
     assert sum("relay_events_total{" in page for page in seen.pages) == 2
 

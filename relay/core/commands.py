@@ -18,6 +18,7 @@ class Cause(StrEnum):
     LOST = "lost"  # the API no longer knew the one before
     REJOINED = "rejoined"  # an unknown player session that is already under way
     RESTARTED = "restarted"  # a sessionStart on a key that had a session before
+    REPLAYED = "replayed"  # events that were set aside come again, and their session is no longer open
 
 
 class OpenSession(msgspec.Struct, frozen=True, gc=False):

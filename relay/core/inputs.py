@@ -108,6 +108,18 @@ class NextTold(msgspec.Struct, frozen=True, gc=False):
     """Something that was open in a lost session and must be told again before the head."""
 
 
+class NextAgain(msgspec.Struct, frozen=True, gc=False):
+    """An event that was set aside comes again, its session is not open, and what its start said is known."""
+
+
+class NextUnknown(msgspec.Struct, frozen=True, gc=False):
+    """An event that was set aside comes again, its session is not open, and nobody knows what its start said."""
+
+
+class NextOver(msgspec.Struct, frozen=True, gc=False):
+    """A replay ends here, and its session is not open."""
+
+
 # --- what the router is told ----------------------------------------------------------------------------------------------------
 
 

@@ -64,6 +64,7 @@ class Lane:
         "held_since",
         "is_changed",
         "is_queued",
+        "is_replayed",
         "is_stale",
         "is_untold",
         "is_waiting",
@@ -105,6 +106,7 @@ class Lane:
         self.told_count = 0  # of what was open, how much the session that stands for a lost one has been told
         self.is_untold = False  # restored in the middle of the telling: it goes on before the next event
         self.had_session = False
+        self.is_replayed = False  # another API session is needed for events that come again
         self.last_playhead: float = 0
         self.last_ts = 0
         self.last_offset = -1  # the highest of the events that left the head

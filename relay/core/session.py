@@ -24,12 +24,15 @@ from relay.core.inputs import (
     GivenUp,
     Lost,
     LostTooOften,
+    NextAgain,
     NextComplete,
     NextEnd,
     NextEvent,
     NextJoin,
+    NextOver,
     NextStart,
     NextTold,
+    NextUnknown,
     Opened,
     Parked,
     Refused,
@@ -40,7 +43,7 @@ from relay.core.reasons import Reason
 from relay.core.split import Letter
 from relay.core.starts import resumed
 
-Next: TypeAlias = NextStart | NextJoin | NextEvent | NextComplete | NextEnd | NextTold
+Next: TypeAlias = NextStart | NextJoin | NextEvent | NextComplete | NextEnd | NextTold | NextAgain | NextUnknown | NextOver
 Happened: TypeAlias = Next | Opened | Accepted | Lost | LostTooOften | TryAgain | Refused | GivenUp | Parked
 Respond: TypeAlias = Callable[[Lane, Happened], list[Command]]
 
@@ -83,7 +86,18 @@ def open_again(lane: Lane, _: Happened) -> list[Command]:
     """Open a session in place of the lost one, at the moment of the event that found it gone."""
     head = lane.waiting[0]
     assert lane.start is not None
-    return [OpenSession(lane, resumed(lane.start), head.playhead, head.ts, Cause.LOST)]
+    return [OpenSession(lane, resumed(lane.start), head.playhead, head.ts, _cause_of_another(lane))]
+
+
+def open_replayed(lane: Lane, happened: Happened) -> list[Command]:
+    """Open another session for what comes again."""
+    lane.is_replayed = True
+    lane.session_id = None
+    return open_again(lane, happened)
+
+
+def _cause_of_another(lane: Lane) -> Cause:
+    return Cause.REPLAYED if lane.is_replayed else Cause.LOST
 
 
 def opened_first(lane: Lane, happened: Happened) -> list[Command]:
@@ -107,7 +121,7 @@ def opened_again(lane: Lane, happened: Happened) -> list[Command]:
     lane.openings += 1
     lane.seen_at(lane.waiting[0])
     playback = lane.playback
-    adopted = _adopt(lane, happened, Cause.LOST)
+    adopted = _adopt(lane, happened, _cause_of_another(lane))
     if playback is not None:
         lane.playback = playback
         lane.to_tell = playback.told_before(lane.waiting[0])
@@ -122,6 +136,7 @@ def _adopt(lane: Lane, happened: Happened, cause: Cause) -> list[Command]:
     lane.to_tell = []
     lane.is_untold = False
     lane.told_count = 0
+    lane.is_replayed = False
     lane.is_changed = True
     lane.had_session = True
     lane.failures = 0
@@ -197,6 +212,11 @@ def finish_end(lane: Lane, _: Happened) -> list[Command]:
     return [Finish(lane, head), Announce(lane, Change.ENDED)]
 
 
+def finish_over(lane: Lane, _: Happened) -> list[Command]:
+    """Nothing is left to end."""
+    return [Finish(lane, lane.take_head())]
+
+
 def told(lane: Lane, _: Happened) -> list[Command]:
     """One thing less to tell."""
     lane.failures = 0
@@ -231,6 +251,7 @@ def lose(lane: Lane, happened: Happened) -> list[Command]:
     lane.session_id = None
     lane.to_tell = []
     lane.is_untold = False
+    lane.is_replayed = False
     lane.is_changed = True
     return [Announce(lane, Change.LOST, status=happened.status)]
 
@@ -337,6 +358,8 @@ TRANSITIONS: Final[Mapping[tuple[State, type[Happened]], tuple[State, Respond]]]
     (S.ABSENT, NextComplete): (S.ABSENT, no_start),
     (S.ABSENT, NextEnd): (S.ABSENT, no_start),
     (S.ABSENT, Parked): (S.PARKED, park_unopened),
+    (S.ABSENT, NextAgain): (S.REOPENING, open_replayed),
+    (S.ABSENT, NextOver): (S.ABSENT, finish_over),
     (S.OPENING, Opened): (S.READY, opened_first),
     (S.OPENING, TryAgain): (S.ABSENT, keep),
     (S.OPENING, Refused): (S.REFUSED, refuse_start),
@@ -401,18 +424,33 @@ TRANSITIONS: Final[Mapping[tuple[State, type[Happened]], tuple[State, Respond]]]
     (S.COMPLETED, NextComplete): (S.COMPLETED, after_end),
     (S.COMPLETED, NextEnd): (S.CLOSING_COMPLETED, send_head),
     (S.COMPLETED, Parked): (S.PARKED, park),
+    (S.COMPLETED, NextJoin): (S.JOINING, open_joining),
+    (S.COMPLETED, NextAgain): (S.REOPENING, open_replayed),
+    (S.COMPLETED, NextUnknown): (S.COMPLETED, no_start),
     (S.ENDED, NextStart): (S.OPENING, open_first),
     (S.ENDED, NextEvent): (S.ENDED, after_end),
     (S.ENDED, NextComplete): (S.ENDED, after_end),
     (S.ENDED, NextEnd): (S.ENDED, after_end),
+    (S.ENDED, NextJoin): (S.JOINING, open_joining),
+    (S.ENDED, NextAgain): (S.REOPENING, open_replayed),
+    (S.ENDED, NextUnknown): (S.ENDED, no_start),
+    (S.ENDED, NextOver): (S.ENDED, finish_over),
     (S.REFUSED, NextStart): (S.OPENING, open_first),
     (S.REFUSED, NextEvent): (S.REFUSED, session_refused),
     (S.REFUSED, NextComplete): (S.REFUSED, session_refused),
     (S.REFUSED, NextEnd): (S.REFUSED, session_refused),
+    (S.REFUSED, NextJoin): (S.JOINING, open_joining),
+    (S.REFUSED, NextAgain): (S.REOPENING, open_replayed),
+    (S.REFUSED, NextUnknown): (S.REFUSED, no_start),
+    (S.REFUSED, NextOver): (S.REFUSED, finish_over),
     (S.PARKED, NextStart): (S.OPENING, open_first),
     (S.PARKED, NextEvent): (S.PARKED, parked),
     (S.PARKED, NextComplete): (S.PARKED, parked),
     (S.PARKED, NextEnd): (S.PARKED, parked),
+    (S.PARKED, NextJoin): (S.JOINING, open_joining),
+    (S.PARKED, NextAgain): (S.REOPENING, open_replayed),
+    (S.PARKED, NextUnknown): (S.PARKED, no_start),
+    (S.PARKED, NextOver): (S.PARKED, finish_over),
 }  # a pair that is missing here is a bug of the relay: advance() raises ImpossibleTransition
 
 _TABLE: Final[dict[State, dict[type, tuple[State, Respond]]]] = {

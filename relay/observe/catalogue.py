@@ -86,7 +86,7 @@ CATALOGUE: Final[tuple[Metric, ...]] = (
     ),
     _counter(
         "sessions_opened_total",
-        "API sessions opened; cause is first, lost, rejoined or restarted.",
+        "API sessions opened; cause is first, lost, rejoined, restarted or replayed.",
         "cause",
         advice="Many `lost`: the API forgets sessions, or two relays serve one player session."
         " Many `rejoined`: starts are missing in the topic.",

@@ -108,6 +108,7 @@ class Driver:
         state_name: str = "",
         start: Details | None = None,
         appended_at: float | None = None,
+        headers: tuple[tuple[str, bytes | None], ...] = (),
         turns: bool = True,
     ) -> list[PlayerEvent]:
         """Events of one player session come in. Playhead and time follow from the offset, so that each event is told from the others."""
@@ -124,7 +125,13 @@ class Driver:
                 custom_metadata=metadata,
                 state_name=state_name,
                 start=start,
-                record=Record(offset, key=key.encode(), value=b"x" * 100, appended_at=self.now if appended_at is None else appended_at),
+                record=Record(
+                    offset,
+                    key=key.encode(),
+                    value=b"x" * 100,
+                    headers=headers,
+                    appended_at=self.now if appended_at is None else appended_at,
+                ),
             )
             events.append(event)
             self.carry_out(self.router.handle(Arrived(assignment, SessionKey(key), event), self.now))

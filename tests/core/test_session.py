@@ -16,12 +16,15 @@ from relay.core.inputs import (
     GivenUp,
     Lost,
     LostTooOften,
+    NextAgain,
     NextComplete,
     NextEnd,
     NextEvent,
     NextJoin,
+    NextOver,
     NextStart,
     NextTold,
+    NextUnknown,
     Opened,
     Parked,
     Refused,
@@ -52,6 +55,9 @@ HAPPENED: dict[type[Happened], Happened] = {
     NextComplete: NextComplete(),
     NextEnd: NextEnd(),
     NextTold: NextTold(),
+    NextAgain: NextAgain(),
+    NextUnknown: NextUnknown(),
+    NextOver: NextOver(),
     Parked: Parked(503, "status_503"),
 }
 HEADS: dict[type[Happened], EventType] = {NextStart: E.SESSION_START, NextComplete: E.SESSION_COMPLETE, NextEnd: E.SESSION_END}
@@ -86,7 +92,7 @@ def lane_in(state: State, happened: type[Happened]) -> Lane:
     lane.attempts, lane.first_tried_at, lane.failures = 3, 900.0, 2
     lane.had_session = state is not S.ABSENT
     lane.last_playhead, lane.last_ts = 3.5, 1_700_000_000_003
-    lane.start = None if state in {S.ABSENT, S.ENDED, S.REFUSED} and happened is not NextJoin else START
+    lane.start = None if state in {S.ABSENT, S.ENDED, S.REFUSED} and happened not in {NextJoin, NextAgain} else START
     lane.session_id = OLD if state in {S.READY, S.COMPLETED} or state >= SENDING_FROM else None
     if state is S.TELLING or happened is NextTold:
         lane.to_tell = [PlayerEvent(E.CHAPTER_START, 12.5, 1_700_000_000_007, params=CHAPTER.params), PlayerEvent(E.PLAY, 12.5, 7)]
@@ -164,6 +170,7 @@ lost_too_often = aside(Reason.LOST_TOO_OFTEN, 404, "", Announce(NOBODY, Change.L
 over = aside(Reason.AFTER_END)
 parked = aside(Reason.PARKED, 503, "status_503", Announce(NOBODY, Change.PARKED, "status_503", 503))
 opens_again = opens(Cause.LOST, RESUMED)
+replays = opens(Cause.REPLAYED, RESUMED)
 restarts = opens(Cause.RESTARTED, qoe=QOE)
 ended = finishes((Change.ENDED, ""))
 old_ended = announces((Change.ENDED, ""))
@@ -176,6 +183,8 @@ EXPECTED: dict[tuple[State, type[Happened]], tuple[State, Callable[[Lane, Player
     (S.ABSENT, NextComplete): (S.ABSENT, aside(Reason.NO_SESSION_START)),
     (S.ABSENT, NextEnd): (S.ABSENT, aside(Reason.NO_SESSION_START)),
     (S.ABSENT, Parked): (S.PARKED, parked),
+    (S.ABSENT, NextAgain): (S.REOPENING, replays),
+    (S.ABSENT, NextOver): (S.ABSENT, finishes()),
     (S.OPENING, Opened): (S.READY, adopts_and_finishes),
     (S.OPENING, TryAgain): (S.ABSENT, nothing),
     (S.OPENING, Refused): (S.REFUSED, start_refused),
@@ -240,18 +249,33 @@ EXPECTED: dict[tuple[State, type[Happened]], tuple[State, Callable[[Lane, Player
     (S.COMPLETED, NextComplete): (S.COMPLETED, over),
     (S.COMPLETED, NextEnd): (S.CLOSING_COMPLETED, sends_head),
     (S.COMPLETED, Parked): (S.PARKED, parked),
+    (S.COMPLETED, NextJoin): (S.JOINING, opens(Cause.REJOINED)),
+    (S.COMPLETED, NextAgain): (S.REOPENING, replays),
+    (S.COMPLETED, NextUnknown): (S.COMPLETED, aside(Reason.NO_SESSION_START)),
     (S.ENDED, NextStart): (S.OPENING, restarts),
     (S.ENDED, NextEvent): (S.ENDED, over),
     (S.ENDED, NextComplete): (S.ENDED, over),
     (S.ENDED, NextEnd): (S.ENDED, over),
+    (S.ENDED, NextJoin): (S.JOINING, opens(Cause.REJOINED)),
+    (S.ENDED, NextAgain): (S.REOPENING, replays),
+    (S.ENDED, NextUnknown): (S.ENDED, aside(Reason.NO_SESSION_START)),
+    (S.ENDED, NextOver): (S.ENDED, finishes()),
     (S.REFUSED, NextStart): (S.OPENING, restarts),
     (S.REFUSED, NextEvent): (S.REFUSED, aside(Reason.SESSION_REFUSED)),
     (S.REFUSED, NextComplete): (S.REFUSED, aside(Reason.SESSION_REFUSED)),
     (S.REFUSED, NextEnd): (S.REFUSED, aside(Reason.SESSION_REFUSED)),
+    (S.REFUSED, NextJoin): (S.JOINING, opens(Cause.REJOINED)),
+    (S.REFUSED, NextAgain): (S.REOPENING, replays),
+    (S.REFUSED, NextUnknown): (S.REFUSED, aside(Reason.NO_SESSION_START)),
+    (S.REFUSED, NextOver): (S.REFUSED, finishes()),
     (S.PARKED, NextStart): (S.OPENING, restarts),
     (S.PARKED, NextEvent): (S.PARKED, aside(Reason.PARKED)),
     (S.PARKED, NextComplete): (S.PARKED, aside(Reason.PARKED)),
     (S.PARKED, NextEnd): (S.PARKED, aside(Reason.PARKED)),
+    (S.PARKED, NextJoin): (S.JOINING, opens(Cause.REJOINED)),
+    (S.PARKED, NextAgain): (S.REOPENING, replays),
+    (S.PARKED, NextUnknown): (S.PARKED, aside(Reason.NO_SESSION_START)),
+    (S.PARKED, NextOver): (S.PARKED, finishes()),
 }
 
 PAIRS = [(state, what) for state in State for what in get_args(Happened)]
@@ -349,7 +373,13 @@ def test_a_lane_that_sends_handles_each_answer_to_an_event(state: State) -> None
 @pytest.mark.parametrize("state", [state for state in State if state < IN_FLIGHT_FROM], ids=in_words)
 def test_a_lane_at_rest_handles_whatever_may_stand_at_its_head(state: State) -> None:
     """Each kind of head has its place; joining only where nothing is known, telling only where a session is open, parking before a call."""
-    special = {S.ABSENT: {NextJoin, Parked}, S.READY: {NextTold, Parked}, S.LOST: {Parked}, S.COMPLETED: {Parked}}.get(state, set())
+    again = {NextJoin, NextAgain, NextUnknown}
+    special = {
+        S.ABSENT: {NextJoin, NextAgain, NextOver, Parked},
+        S.READY: {NextTold, Parked},
+        S.LOST: {Parked},
+        S.COMPLETED: {Parked, *again},
+    }.get(state, {NextOver, *again})
     assert {what for when, what in TRANSITIONS if when is state} == {*NEXTS, *special}
 
 

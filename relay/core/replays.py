@@ -2,10 +2,10 @@
 
 In: the headers of a record. Out: what is needed to open its session again, or that a replay ends here.
 
-A replay puts the records of a session back into the partition that they came from, behind whatever is there. Each carries `relay.replay`, the
-round, and `relay.origin`, its first place in the log. The first may bring along what its session's start said (`relay.start`), and whether the
-API has counted the play already: then the session that is opened resumes it. A record without a value that carries `relay.replay_end` is no
-event of the player: it ends the API session that the replay has opened, where the last event left it.
+A replay puts the records of a session back into the partition that they came from, behind whatever is there. Each carries `relay.replay`,
+the round, and `relay.origin`, its first place in the log. The first may bring along what its session's start said (`relay.start`), and
+whether the API has counted the play already: then the session that is opened resumes it. A record without a value that carries
+`relay.replay_end` is no event of the player: it ends the API session that the replay has opened, where the last event left it.
 
 Only a lane whose session is not open looks at these headers, so events that were never set aside pay nothing for them.
 """
@@ -15,11 +15,16 @@ from typing import Final
 import msgspec
 
 from relay.core.events import Details, EventType, PlayerEvent, Record, SessionKey
+from relay.core.inputs import NextAgain, NextJoin, NextOver, NextUnknown
+from relay.core.lane import Lane, State
+from relay.core.starts import Starts
 
 ROUND_HEADER: Final = "relay.replay"
 ORIGIN_HEADER: Final = "relay.origin"
 START_HEADER: Final = "relay.start"
 END_HEADER: Final = "relay.replay_end"
+
+_KNOW_THEIR_START: Final = frozenset({State.COMPLETED, State.PARKED})
 
 
 class Start(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -87,6 +92,33 @@ def end_of(record: Record) -> tuple[SessionKey, PlayerEvent] | None:
     except (msgspec.MsgspecError, UnicodeDecodeError):
         return None
     return SessionKey(end.session), PlayerEvent(EventType.SESSION_END, playhead=end.playhead, ts=end.ts, record=record)
+
+
+def next_again(lane: Lane, head: PlayerEvent, starts: Starts) -> NextAgain | NextJoin | NextUnknown | NextOver | None:
+    """What it means that an event whose session is not open comes again; None when it comes for the first time, or needs no session.
+
+    Puts what the start says into the lane.
+    """
+    record = head.record
+    if record is None or not record.headers:
+        return None
+    is_an_end = head.event_type is EventType.SESSION_END and lane.state is State.COMPLETED
+    if end_of(record) is not None:
+        return None if is_an_end else NextOver()
+    replay = replay_of(record)
+    return None if replay is None or is_an_end else _next_opening(lane, head, replay.start, starts)
+
+
+def _next_opening(lane: Lane, head: PlayerEvent, start: Start | None, starts: Starts) -> NextAgain | NextJoin | NextUnknown | None:
+    if lane.start is not None and lane.state in _KNOW_THEIR_START:
+        return NextAgain()
+    if start is not None:
+        lane.start = start.details
+        return NextAgain() if start.resume else NextJoin()
+    if lane.state is State.ABSENT:
+        return None  # as if it came for the first time
+    lane.start = starts.for_joining(head.start)
+    return NextUnknown() if lane.start is None else NextJoin()
 
 
 def _start_in(value: bytes | None) -> Start | None:

@@ -18,15 +18,12 @@ from relay.core.inputs import (
     Input,
     Leaving,
     Misconfigured,
-    NextAgain,
     NextComplete,
     NextEnd,
     NextEvent,
     NextJoin,
-    NextOver,
     NextStart,
     NextTold,
-    NextUnknown,
     Parked,
     Revoked,
     SaysNothing,
@@ -42,7 +39,7 @@ from relay.core.memoir import restore as restore_lane
 from relay.core.parking import is_to_be_parked
 from relay.core.patience import MISCONFIGURED, Rules, begin_try, weigh
 from relay.core.pressure import Buffer, Circuit, CircuitState, Limits
-from relay.core.replays import end_of, replay_of
+from relay.core.replays import end_of, next_again
 from relay.core.session import Happened, advance
 from relay.core.split import Letter
 from relay.core.starts import Starts
@@ -52,7 +49,6 @@ EVENT_OVERHEAD_BYTES: Final = 400  # what a waiting event costs besides its byte
 
 PARKED_SECONDS_MAX: Final = 7 * 86_400.0  # a parked session is remembered as long as its letters usually are
 
-_KNOWS_ITS_START: Final = frozenset({State.COMPLETED, State.PARKED})
 _OVER: Final = frozenset({State.ABSENT, State.COMPLETED, State.ENDED, State.REFUSED, State.PARKED})
 
 _NEXT: Final[dict[EventType, Happened]] = {
@@ -63,9 +59,6 @@ _NEXT: Final[dict[EventType, Happened]] = {
 _NEXT_EVENT: Final = NextEvent()
 _NEXT_TOLD: Final = NextTold()
 _NEXT_JOIN: Final = NextJoin()
-_NEXT_AGAIN: Final = NextAgain()
-_NEXT_UNKNOWN: Final = NextUnknown()
-_NEXT_OVER: Final = NextOver()
 
 
 class Router:
@@ -423,33 +416,12 @@ class Router:
         if lane.to_tell:
             return _NEXT_TOLD
         if lane.state is not State.READY and head.event_type is not EventType.SESSION_START:
-            if lane.state in _OVER and (comes_again := self._next_again(lane, head)) is not None:
-                return comes_again
+            if lane.state in _OVER and (again := next_again(lane, head, self._starts)) is not None:
+                return again
             if lane.state is State.ABSENT:
                 lane.start = self._starts.for_joining(head.start)
                 return _NEXT_EVENT if lane.start is None else _NEXT_JOIN
         return _NEXT.get(head.event_type, _NEXT_EVENT)
-
-    def _next_again(self, lane: Lane, head: PlayerEvent) -> Happened | None:
-        """What it means that an event of a session that is not open comes again; None when it comes for the first time."""
-        record = head.record
-        if record is None or not record.headers:
-            return None
-        is_known = lane.start is not None and lane.state in _KNOWS_ITS_START
-        if end_of(record) is not None:
-            return None if lane.state is State.COMPLETED else _NEXT_OVER
-        replay = replay_of(record)
-        if replay is None or (lane.state is State.COMPLETED and head.event_type is EventType.SESSION_END):
-            return None
-        if is_known:
-            return _NEXT_AGAIN
-        if replay.start is not None:
-            lane.start = replay.start.details
-            return _NEXT_AGAIN if replay.start.resume else _NEXT_JOIN
-        if lane.state is State.ABSENT:
-            return None
-        lane.start = self._starts.for_joining(head.start)
-        return _NEXT_UNKNOWN if lane.start is None else _NEXT_JOIN
 
     def _check_order(self, lane: Lane) -> None:
         """A cheap watch over the promise itself: per session the sent order is the order of the log."""

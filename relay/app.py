@@ -6,7 +6,9 @@ In: settings. Out: a running relay, and its exit code. Only this module reads se
 import asyncio
 import logging
 import signal
+import socket
 import ssl
+import time
 from collections.abc import Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack, suppress
 from typing import TypedDict
@@ -40,13 +42,19 @@ from relay.kafka.state_carry_over import carry_over as carry_sessions_over
 from relay.kafka.state_topic import MemoryState, StateTopic, state_topic_of
 from relay.kafka.state_topic_check import ensure_state_topic
 from relay.kafka.topics import dead_letter_topic, ensure_topics
+from relay.kafka.whereabouts import Found, Locator
+from relay.looks import Looks
 from relay.observe import logs
 from relay.observe.admin import Admin, health_routes
+from relay.observe.console.routes import console_routes
+from relay.observe.console.subject import Facts, Subject
+from relay.observe.history import History
 from relay.observe.metrics import Metrics, Tallies
+from relay.observe.witness import Witness
 from relay.parts import Parts
 from relay.pump import Pump
 from relay.readings import watch
-from relay.settings import Settings, reread
+from relay.settings import Settings, masked, reread
 
 log = logging.getLogger("relay.app")
 
@@ -90,6 +98,7 @@ class App:
         self.tallies = Tallies()
         self.tallies.faults.learn(VOCABULARY)
         self.metrics = Metrics(self.tallies, version=relay.__version__)
+        self.witness = Witness(lines_max=settings.admin.time_lines_max)
         self._dialect = _dialect(settings, self.tallies)
         self.router = _router(settings, self._dialect)
         self._can_administer = can_administer
@@ -99,6 +108,9 @@ class App:
         self.parts: Parts | None = None  # once it serves
         self.admin: Admin | None = None
         self.is_serving = asyncio.Event()
+        self._looks = Looks(self.router, parts=lambda: self.parts, is_ready=self.is_ready)
+        self._history = History(self.tallies, self._looks)
+        self._locator: Locator | None = None  # once the topics are known
 
     # --- the face ---------------------------------------------------------------------------------------------------------------------
 
@@ -123,9 +135,12 @@ class App:
         """Start, serve, stop. Raises `RelayError` when the start fails."""
         settings = self.settings
         async with AsyncExitStack() as stack:
-            self.admin = Admin(
-                settings.admin.host, settings.admin.port, health_routes(live=self.is_live, ready=self.is_ready, metrics=self.metrics)
-            )
+            routes = health_routes(live=self.is_live, ready=self.is_ready, metrics=self.metrics)
+            if settings.admin.console:
+                self._history.begin(asyncio.get_running_loop())
+                stack.callback(self._history.stop)
+                routes |= console_routes(self._subject())
+            self.admin = Admin(settings.admin.host, settings.admin.port, routes)
             await self.admin.start()
             stack.push_async_callback(self.admin.stop)
             partitions = await self._unless_stopped(_ensure_topics(settings, self._kafka, can_administer=self._can_administer))
@@ -134,6 +149,35 @@ class App:
         return self._exit_code()
 
     # --- the inside -------------------------------------------------------------------------------------------------------------------
+
+    def _subject(self) -> Subject:
+        """What the console looks at."""
+        settings = self.settings
+        return Subject(
+            facts=Facts(
+                version=relay.__version__,
+                name=settings.kafka.group_instance_id or socket.gethostname(),
+                group=settings.kafka.group_id,
+                dialect=settings.api.dialect,
+                dead_letter_topic=settings.kafka.dead_letter_topic_name,
+                concurrency_max=settings.api.concurrency_max,
+                buffer_events_max=settings.limits.buffer_events_max,
+                buffer_bytes_max=settings.limits.buffer_bytes_max,
+                lanes_max=settings.limits.lanes_max,
+                is_masked=not settings.admin.unmasked,
+                settings=masked(settings),
+            ),
+            parts=self._looks,
+            router=self.router,
+            tallies=self.tallies,
+            witness=self.witness,
+            history=self._history,
+            locate=self._locate,
+            started_at=time.time(),
+        )
+
+    async def _locate(self, key: str) -> list[Found]:
+        return [] if self._locator is None else await self._locator.locate(key)
 
     async def _unless_stopped(self, work: Coroutine[None, None, dict[str, int]]) -> dict[str, int] | None:
         """Do the work, unless the relay is asked to stop meanwhile: a topic that is missing is waited for without end."""
@@ -149,6 +193,7 @@ class App:
 
     async def _serve(self, stack: AsyncExitStack, partitions: Mapping[str, int]) -> None:
         settings = self.settings
+        self._locator = Locator(group_id=settings.kafka.group_id, partitions=partitions, **self._kafka)
         self.parts = parts = self._build(stack, partitions)
         watch(self.metrics, parts, is_ready=lambda: self.is_ready()[0])
         parts.pump.begin()
@@ -203,8 +248,9 @@ class App:
             receipt_seconds=settings.kafka.receipt_seconds,
             leaving_seconds_max=settings.kafka.revoke_seconds_max,
             idle_seconds_max=settings.session.idle_seconds_max,
+            witness=self.witness,
         )
-        calls.report_to(pump.put, self._failed)
+        calls.report_to(self.witness.answering(pump.put), self._failed)
         return Parts(self.router, pump, source, letters, memoirs, tokens)
 
     async def _drain(self, parts: Parts) -> None:

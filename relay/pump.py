@@ -52,6 +52,7 @@ from relay.kafka.source import (
 from relay.keeper import Keeper, finished_before
 from relay.observe.metrics import Tallies
 from relay.observe.reporting import Reporter
+from relay.observe.witness import Witness
 from relay.ports import Flows, Handle, KeepsMemoirs, Loop, Reads, StartsCalls, StoresLetters
 
 log = logging.getLogger("relay.pump")
@@ -81,6 +82,7 @@ class Pump:
         leaving_seconds_max: float = 10.0,
         idle_seconds_max: float = 1800.0,
         letter_bytes_max: int = 64 * 2**20,
+        witness: Witness | None = None,
         random: Random | None = None,
         clock: Callable[[], float] = time.monotonic,
         wall_clock: Callable[[], float] = time.time,
@@ -116,15 +118,16 @@ class Pump:
         self._alarm_at = float("inf")
         self._generation = 0
         self._keeper = Keeper(router=router, memoirs=memoirs, source=source, tallies=tallies, loop=loop, clock=clock)
-        self._reporter = Reporter(tallies)
+        self._reporter = Reporter(tallies, witness)
+        self._witness = witness
         self.backlog = Backlog()  # what nobody can read yet
         self._is_paused = False
         self.standstills = Standstills()
         self._swept_at = self._looked_at = self.last_pass_at
         self._doubts_until = self.last_pass_at
         self._perform: dict[type[Command], Callable[..., None]] = {
-            OpenSession: calls.start,
-            SendEvent: calls.start,
+            OpenSession: calls.start if witness is None else witness.opening(calls.start),
+            SendEvent: calls.start if witness is None else witness.sending(calls.start),
             Wait: self._wait,
             Finish: self._finish,
             Skip: self._skip,
@@ -167,6 +170,11 @@ class Pump:
         """There is news for records that nobody could read yet."""
         self._protect(self._read_on)
         self._schedule()
+
+    @property
+    def is_paused(self) -> bool:
+        """Whether the source was asked to stand still, since as much waits as may."""
+        return self._is_paused
 
     def hurry(self) -> None:
         """Do not wait any longer for calls under way: whoever leaves leaves now."""
@@ -258,8 +266,10 @@ class Pump:
         self._reporter.set_aside(aside)
         self._letters.put(letter, lambda: self._stored(aside))
 
-    def _set_aside_already(self, _already: SetAsideAlready) -> None:
+    def _set_aside_already(self, already: SetAsideAlready) -> None:
         """It is in the letter of its record."""
+        if self._witness is not None:
+            self._witness.set_aside_already(already)
 
     def _stored(self, aside: SetAside) -> None:
         self._tallies.event("dead_lettered", aside.reason)
@@ -282,7 +292,8 @@ class Pump:
     def _read(self, assignment: Assignment, records: list[Record]) -> None:
         """Take in the records of a partition, up to one that nobody can read yet: it holds up its own partition only."""
         now = self._clock()
-        handle, read, perform = self.router.handle, self._reader.read, self._perform
+        handle, perform = self.router.handle, self._perform
+        read = self._reader.read if self._witness is None else self._witness.reading(self._reader.read, assignment)
         rest = iter(records)
         for record in rest:
             happened: Input

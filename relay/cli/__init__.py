@@ -28,7 +28,7 @@ COMMANDS: Final = {
     "health": "ask a running relay whether it is well",
     "state": "take the sessions along when the source topic got more partitions",
     "settings": "the effective settings with the source of each, secrets masked",
-    "reference": "the reference of all settings, all metrics or the life of a session, as Markdown",
+    "reference": "the reference of settings, metrics, the life of a session or the console's JSON, as Markdown",
     "version": "the version of the relay and of what it stands on",
 }
 

@@ -1,4 +1,4 @@
-"""`relay reference`: all settings, all metrics or the life of a session as Markdown.
+"""`relay reference`: all settings, all metrics, the life of a session or the console's JSON as Markdown.
 
 The pages under docs/reference are its output, and a test compares them.
 """
@@ -31,6 +31,18 @@ _METRICS_HEAD: Final = """# Metrics
 or an asset. The metrics of the process itself (`process_…`, `python_…`) are those of prometheus-client.
 """
 
+_CONSOLE_HEAD: Final = """# The console as JSON
+
+<!-- printed by `relay reference console-api`; `./dev docs` writes it anew -->
+
+Every page of the console answers below `/api` as well, on the admin port, with the same filters and the same masks. Times are Unix
+seconds, durations are seconds. Fields are added, never renamed. A problem is `{"error": …}` with status 400, 404 or 500. `/api/` lists
+the addresses.
+
+Where a list is given in parts, `next` is what to say as `?from=` for the next one. `/api/sessions` takes `state`, `cause` and `text`,
+`/api/openings` takes `cause`, and `/api/session` takes `key`: the whole key of a player session, wherever it lives. With `?follow` a longer
+time line of a session is kept from then on.
+"""
 
 _LIFE_HEAD: Final = """# The life of a session
 
@@ -101,6 +113,35 @@ def life_reference() -> str:
     return "\n".join([_LIFE_HEAD, "```mermaid", "stateDiagram-v2", "    [*] --> ABSENT", *drawn, "```", "", *head, *rows]) + "\n"
 
 
+def console_reference() -> str:
+    """The page of the console's JSON."""
+    import msgspec
+
+    from relay.observe.console.routes import API
+
+    schemas, definitions = msgspec.json.schema_components(list(API.values()), ref_template="{name}")
+    names = [str(schema["$ref"]) for schema in schemas]
+    lines = [_CONSOLE_HEAD, "| address | answer |", "|---|---|"]
+    lines += [f"| `{address}` | [`{name}`](#{name.lower()}) |" for address, name in zip(API, names, strict=True)]
+    for name in dict.fromkeys([*names, *sorted(definitions)]):
+        definition = definitions[name]
+        lines += ["", f"## {name}", "", str(definition["description"]), "", "| field | type | what it says |", "|---|---|---|"]
+        lines += [f"| `{field}` | {_json_kind(schema)} | {schema['description']} |" for field, schema in _properties(definition)]
+    return "\n".join(lines) + "\n"
+
+
+def _json_kind(schema: Mapping[str, object]) -> str:
+    if "allOf" in schema:
+        schema = cast("list[Mapping[str, object]]", schema["allOf"])[0]
+    if "$ref" in schema:
+        return f"[`{schema['$ref']}`](#{str(schema['$ref']).lower()})"
+    if "anyOf" in schema:
+        return " or ".join(_json_kind(option) for option in cast("list[Mapping[str, object]]", schema["anyOf"]))
+    if schema.get("type") == "array":
+        return f"list of {_json_kind(cast('Mapping[str, object]', schema['items']))}"
+    return str(schema.get("type", "any"))
+
+
 _TABLE_HEAD: Final = ["| name | default | allowed | meaning |", "|---|---|---|---|"]
 
 
@@ -154,4 +195,4 @@ def _first_lower(text: str) -> str:
     return text[:1].lower() + text[1:].rstrip(".")
 
 
-_PAGES: Final = {"settings": settings_reference, "metrics": metrics_reference, "life": life_reference}
+_PAGES: Final = {"settings": settings_reference, "metrics": metrics_reference, "life": life_reference, "console-api": console_reference}

@@ -33,6 +33,7 @@ class Response(NamedTuple):
     body: bytes
     content_type: str = "application/json"
     status: int = HTTPStatus.OK
+    headers: Mapping[str, str] = {}  # besides those that every answer has, or in their place
 
 
 Handler: TypeAlias = Callable[[Request], Response | Awaitable[Response]]
@@ -168,14 +169,15 @@ def _problem(status: HTTPStatus) -> Response:
 
 
 def _head(response: Response) -> bytes:
-    lines = [
-        f"HTTP/1.1 {int(response.status)} {HTTPStatus(response.status).phrase}",
-        f"Content-Type: {response.content_type}",
-        f"Content-Length: {len(response.body)}",
-        "Cache-Control: no-store",
-        "X-Content-Type-Options: nosniff",
-        "Connection: close",
-    ]
+    headers = {
+        "Content-Type": response.content_type,
+        "Content-Length": str(len(response.body)),
+        "Cache-Control": "no-store",
+        "X-Content-Type-Options": "nosniff",
+        "Connection": "close",
+        **response.headers,
+    }
     if response.status == HTTPStatus.METHOD_NOT_ALLOWED:
-        lines.append("Allow: GET, HEAD")
+        headers["Allow"] = "GET, HEAD"
+    lines = [f"HTTP/1.1 {int(response.status)} {HTTPStatus(response.status).phrase}", *(f"{name}: {it}" for name, it in headers.items())]
     return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")

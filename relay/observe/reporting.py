@@ -12,6 +12,7 @@ from relay.core.pressure import CircuitState
 from relay.core.router import Router
 from relay.observe.logs import hashed
 from relay.observe.metrics import Tallies
+from relay.observe.witness import Witness
 
 log = logging.getLogger("relay")
 
@@ -38,16 +39,19 @@ _SENTENCES: Final = {change: f"session {change.replace('_', ' ')}" for change in
 class Reporter:
     """Says what happened."""
 
-    def __init__(self, tallies: Tallies) -> None:
-        """Count into these tallies."""
+    def __init__(self, tallies: Tallies, witness: Witness | None = None) -> None:
+        """Count into these tallies, and let the witness know."""
         self._tallies = tallies
         self._named_at = float("-inf")
+        self._witness = witness
         self._circuits = {"open": CircuitState.CLOSED, "send": CircuitState.CLOSED}
 
     def announce(self, announce: Announce) -> None:
         """Something became of a session."""
         change, detail = announce.change, announce.detail
         self._tallies.change(change, detail)
+        if self._witness is not None:
+            self._witness.announce(announce)
         level = _LEVELS.get(change, logging.DEBUG)
         if log.isEnabledFor(level):
             lane = announce.lane
@@ -65,6 +69,8 @@ class Reporter:
     def set_aside(self, aside: SetAside) -> None:
         """An event goes to the dead letters."""
         faults = self._tallies.faults.note(aside.reason, aside.detail)
+        if self._witness is not None:
+            self._witness.set_aside(aside)
         log.warning(
             "event set aside",
             extra={
@@ -110,6 +116,8 @@ class Reporter:
             if state is self._circuits[operation]:
                 continue
             self._circuits[operation] = state
+            if self._witness is not None:
+                self._witness.switch(operation, state, circuit.advice)
             if state is CircuitState.CLOSED:
                 log.warning("the API serves again", extra={"operation": operation})
             elif state is CircuitState.PROBING:

@@ -352,10 +352,22 @@ class InputSettings(Group):
 
 
 class AdminSettings(Group):
-    """The small server for metrics and health."""
+    """The small server for metrics, health and the console."""
 
     host: str = Field(default="0.0.0.0", min_length=1, description="The address to listen on.")  # noqa: S104  # scraped from outside the pod
     port: int = Field(default=8080, ge=0, le=65_535, description="The port; 0 takes any that is free.")
+    console: bool = Field(default=True, description="Serve the console and the same as JSON under `/api`.")
+    unmasked: bool = Field(
+        default=False,
+        description="Show the keys of player sessions, ids of API sessions and details of dead letters in the console and under `/api`."
+        " Whoever reaches the port sees them then.",
+    )
+    time_lines_max: int = Field(
+        default=1_000,
+        ge=0,
+        le=20_000,
+        description="Of how many player sessions a time line is kept, up to 200 rows each (about 40 kB); 0 keeps none.",
+    )
 
 
 class LogSettings(Group):

@@ -22,6 +22,7 @@ from relay.app import App
 from relay.core.inputs import Accepted, Answered
 from relay.core.lane import State
 from relay.observe import logs
+from relay.observe.console.routes import API
 from relay.sandbox.broker import embedded_broker
 from relay.sandbox.fake_api import FakeApi
 from relay.sandbox.fake_api.api import Exchange
@@ -32,6 +33,12 @@ from relay.settings import Settings, load
 TOPIC: Final = "player-events"
 PARTITIONS: Final = 4
 SETTLE_SECONDS_MAX: Final = 60.0
+SESSION_PAGES: Final = 10
+HEALTH: Final = ("/livez", "/readyz", "/nowhere", "/metrics")
+CONSOLE: Final = (
+    *("/", "/sessions", "/sessions?state=failing", "/partitions", "/dead-letters", "/openings", "/calls", "/settings"),
+    *(address for address in API if "{" not in address),
+)
 
 # Secrets, then what players said, then what stood beside it in Kafka.
 TOKEN, PASSWORD = "mk1token9c4e", "mk2password71ab"
@@ -218,9 +225,11 @@ class Rig:
         await self.look(apps[-1])
 
     async def look(self, app: App) -> str:
-        """Ask for every page; returns the metrics."""
+        """Ask for every page, the console's and those of some of its sessions as well; returns the metrics."""
         assert app.admin is not None
-        for path in ("/livez", "/readyz", "/nowhere", "/metrics"):
+        opened = app.witness.audit.latest_openings()[:SESSION_PAGES]
+        sessions = [f"/sessions/{one.place.topic}/{one.place.partition}/{logs.hashed(one.place.key or '')}" for one in opened]
+        for path in (*CONSOLE, *sessions, *[f"/api{path}" for path in sessions], *HEALTH):
             reader, writer = await asyncio.open_connection("127.0.0.1", app.admin.port)
             writer.write(f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode())
             self.pages.append((await reader.read()).decode())

@@ -34,6 +34,7 @@ from relay.errors import FatalConsumerError
 from relay.kafka.dead_letters import DeadLetter
 from relay.kafka.source import CommitPoint, Committed, PartitionsAssigned, PartitionsLeaving, PartitionsLost, SourceMessage
 from relay.observe.metrics import Tallies
+from relay.observe.witness import Witness
 from relay.pump import Pump
 
 if TYPE_CHECKING:
@@ -113,6 +114,7 @@ class Process:
             reply_seconds_max=max(settings.leaving_seconds_max, DRAIN_SECONDS_MAX),
         )
         registry = Registry(self.host, world.random, world.faults, lambda: world.is_registry_down)
+        self.witness = Witness(lines_max=3, clock=world.loop.clock)  # so few that lines come and go
         self.pump = Pump(
             router=self.router,
             reader=SeveralAtOnce(registry),
@@ -126,10 +128,12 @@ class Process:
             receipt_seconds=settings.receipt_seconds,
             leaving_seconds_max=settings.leaving_seconds_max,
             idle_seconds_max=settings.rules.idle_seconds_max,
+            witness=self.witness,
             random=world.random,
             clock=world.loop.clock,
             wall_clock=world.loop.wall_clock,
         )
+        self._answered = self.witness.answering(self.pump.put)
         registry.tell(self.pump.read_on)
         self.calls.report = self._report
         self.pump.begin()
@@ -268,7 +272,7 @@ class Process:
     def _report(self, answered: Answered) -> None:
         if isinstance(answered.verdict, Opened):
             self.passed("opened")
-        self.pump.put(answered)
+        self._answered(answered)
 
     def _lose(self, partitions: list[int]) -> None:
         for tenure in self._current(partitions):

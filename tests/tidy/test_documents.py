@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from relay.cli.reference import life_reference, metrics_reference, settings_reference
+from relay.cli.reference import console_reference, life_reference, metrics_reference, settings_reference
 from relay.observe.catalogue import CATALOGUE
 from relay.settings import environment_name, known_settings
 
@@ -15,7 +15,13 @@ LOCKS = sorted(ROOT.glob("requirements*.txt"))
 
 
 @pytest.mark.parametrize(
-    ("subject", "printed"), [("settings", settings_reference()), ("metrics", metrics_reference()), ("life", life_reference())]
+    ("subject", "printed"),
+    [
+        ("settings", settings_reference()),
+        ("metrics", metrics_reference()),
+        ("life", life_reference()),
+        ("console-api", console_reference()),
+    ],
 )
 def test_a_reference_is_what_the_code_prints(subject: str, printed: str) -> None:
     """When it drifts: ./dev docs."""

@@ -1,0 +1,1 @@
+"""The pages: a shape each, and the markup that shows it."""

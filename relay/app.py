@@ -29,6 +29,7 @@ from relay.api.token_endpoint import Application, NoToken, Token, TokenEndpoint
 from relay.api.transport import Transport, stock_transport, tls_context
 from relay.core.backoff import Backoff
 from relay.core.patience import Rules
+from relay.core.policies import skipped_when_unknown, too_old_by_kind
 from relay.core.pressure import Limits
 from relay.core.router import Router
 from relay.core.starts import Starts
@@ -45,6 +46,7 @@ from relay.kafka.topics import dead_letter_topic, ensure_topics
 from relay.kafka.whereabouts import Found, Locator
 from relay.looks import Looks
 from relay.observe import logs
+from relay.observe.account import account
 from relay.observe.admin import Admin, health_routes
 from relay.observe.console.routes import console_routes
 from relay.observe.console.subject import Facts, Subject
@@ -205,6 +207,7 @@ class App:
         await self._stop_asked.wait()
         if self._failure is None:
             await self._drain(parts)
+        self._settle(parts.pump)
 
     def _build(self, stack: AsyncExitStack, partitions: Mapping[str, int]) -> Parts:
         """Build every part, from the outside in; what was built is taken down in reverse order."""
@@ -267,6 +270,11 @@ class App:
             },
         )
 
+    def _settle(self, pump: Pump) -> None:
+        """Say what became of everything that was read."""
+        figures = account(self.tallies, not_committed=pump.unfinished_count + pump.left_count, extra=self.router.extra_outcomes)
+        log.log(logging.ERROR if figures["unaccounted"] else logging.INFO, "account", extra=figures)
+
     def _failed(self, failure: BaseException) -> None:
         if self._failure is None:
             self._failure = failure
@@ -315,6 +323,8 @@ def _router(settings: Settings, dialect: Dialect) -> Router:
             openings_max=session.openings_max,
             idle_seconds_max=session.idle_seconds_max,
             park_after_seconds=session.park_after_seconds,
+            too_old=too_old_by_kind(retry.too_old),
+            skipped_when_unknown=skipped_when_unknown(retry.unknown_outcome),
         ),
         starts=Starts(required=dialect.required_start_params, defaults=session.start_params, may_join=session.without_start == "open"),
     )

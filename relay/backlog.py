@@ -23,6 +23,7 @@ class Backlog:
         self._waiting: dict[Assignment, list[Record]] = {}
         self.record_count = 0
         self.byte_count = 0
+        self.left_count = 0  # how many were left to the next owners of their partitions, ever
 
     def __contains__(self, assignment: Assignment) -> bool:
         """Whether a partition waits: then all that comes after must wait, too."""
@@ -49,6 +50,7 @@ class Backlog:
     def drop(self, assignment: Assignment) -> None:
         """The partition leaves: its next owner reads these."""
         records = self._waiting.pop(assignment, [])
+        self.left_count += len(records)
         self.record_count -= len(records)
         self.byte_count -= _size(records)
 

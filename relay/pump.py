@@ -19,7 +19,9 @@ from relay.core.commands import (
     Announce,
     Command,
     Drop,
+    DropEvent,
     Finish,
+    FinishUnknown,
     Forget,
     OpenSession,
     Remember,
@@ -130,6 +132,8 @@ class Pump:
             SendEvent: calls.start if witness is None else witness.sending(calls.start),
             Wait: self._wait,
             Finish: self._finish,
+            FinishUnknown: self._finish_unknown,
+            DropEvent: self._drop,
             Skip: self._skip,
             Drop: self._drop,
             SetAside: self._set_aside,
@@ -180,6 +184,16 @@ class Pump:
         """Do not wait any longer for calls under way: whoever leaves leaves now."""
         self.leaving_seconds_max = 0.0
         self._keeper.depart_all()
+
+    @property
+    def unfinished_count(self) -> int:
+        """Records that were read and are not finished."""
+        return self.router.unfinished_count + self.backlog.record_count
+
+    @property
+    def left_count(self) -> int:
+        """Records that were read here and left unfinished to whoever owns their partition next."""
+        return self.router.left_count + self.backlog.left_count
 
     def _schedule(self) -> None:
         if not self._is_scheduled:
@@ -242,10 +256,13 @@ class Pump:
         self.last_delivery_at = self.last_pass_at
         self._tallies.delivered(max(0.0, self.last_pass_at - record.appended_at))
 
-    def _skip(self, _skip: Skip) -> None:
-        self._tallies.event("deduplicated", "finished_before")
+    def _finish_unknown(self, _finish: FinishUnknown) -> None:
+        self._tallies.event("unknown", "answer_lost")
 
-    def _drop(self, drop: Drop) -> None:
+    def _skip(self, skip: Skip) -> None:
+        self._tallies.event("deduplicated", skip.reason)
+
+    def _drop(self, drop: Drop | DropEvent) -> None:
         self._tallies.event("dropped", drop.reason)
 
     def _set_aside(self, aside: SetAside) -> None:

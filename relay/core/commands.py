@@ -8,7 +8,7 @@ import msgspec
 from relay.core.assignment import Assignment
 from relay.core.events import ApiSessionId, Details, Part, PlayerEvent, Record, SessionKey
 from relay.core.lane import Lane
-from relay.core.reasons import Reason
+from relay.core.reasons import Dropped, Reason, Skipped
 
 
 class Cause(StrEnum):
@@ -57,11 +57,27 @@ class Finish(msgspec.Struct, frozen=True, gc=False):
     event: PlayerEvent
 
 
+class FinishUnknown(msgspec.Struct, frozen=True, gc=False):
+    """The event left once, nobody knows whether it was taken, and it needs nothing more all the same."""
+
+    lane: Lane
+    event: PlayerEvent
+
+
+class DropEvent(msgspec.Struct, frozen=True, gc=False):
+    """The event is not sent, by the operator's will, and needs nothing more."""
+
+    lane: Lane
+    event: PlayerEvent
+    reason: Dropped
+
+
 class Skip(msgspec.Struct, frozen=True, gc=False):
-    """The record was finished before a restart and needs nothing more."""
+    """The record is finished already and needs nothing more."""
 
     assignment: Assignment
     offset: int
+    reason: Skipped = Skipped.FINISHED_BEFORE
 
 
 class Drop(msgspec.Struct, frozen=True, gc=False):
@@ -118,6 +134,8 @@ class Change(StrEnum):
     RETRIED = "retried"
     GIVEN_UP = "given_up"
     PARKED = "parked"  # its events are set aside from now on, until it begins anew or is replayed
+    REPEATED_UNKNOWN = "repeated_unknown"  # the answer was lost, the same call goes again; the detail is the operation
+    SKIPPED_UNKNOWN = "skipped_unknown"  # the answer was lost, and nothing goes again
 
 
 class Announce(msgspec.Struct, frozen=True, gc=False):
@@ -129,4 +147,18 @@ class Announce(msgspec.Struct, frozen=True, gc=False):
     status: int = 0
 
 
-Command: TypeAlias = OpenSession | SendEvent | Wait | Finish | Skip | Drop | SetAside | SetAsideAlready | Remember | Forget | Announce
+Command: TypeAlias = (
+    OpenSession
+    | SendEvent
+    | Wait
+    | Finish
+    | FinishUnknown
+    | DropEvent
+    | Skip
+    | Drop
+    | SetAside
+    | SetAsideAlready
+    | Remember
+    | Forget
+    | Announce
+)

@@ -78,6 +78,12 @@ class Parked(msgspec.Struct, frozen=True, gc=False):
     detail: str = ""
 
 
+class OutcomeUnknown(msgspec.Struct, frozen=True, gc=False):
+    """The request left and its answer was lost, and the operator wants none of its kind twice."""
+
+    cause: str
+
+
 Verdict: TypeAlias = Opened | Accepted | Lost | TryAgain | Misconfigured | Refused
 
 
@@ -118,6 +124,16 @@ class NextUnknown(msgspec.Struct, frozen=True, gc=False):
 
 class NextOver(msgspec.Struct, frozen=True, gc=False):
     """A replay ends here, and its session is not open."""
+
+
+class NextTooOld(msgspec.Struct, frozen=True, gc=False):
+    """An event that is older than its kind may be."""
+
+    is_dropped: bool  # else it is set aside
+
+
+class NextStartTooOld(msgspec.Struct, frozen=True, gc=False):
+    """A `sessionStart` that is older than it may be, where nothing is open that would have to be ended first."""
 
 
 # --- what the router is told ----------------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""Why an event was set aside: one closed list, shared by dead letters, metrics, logs, pages and commands."""
+"""Why an event was set aside, dropped or skipped: closed lists, shared by dead letters, metrics, logs, pages and commands."""
 
 from enum import StrEnum
 
@@ -25,4 +25,17 @@ class Reason(StrEnum):
     # What the API answered to the event itself.
     REJECTED = "rejected"  # 400, 413, 415, 422: the same body would fail again
     ATTEMPTS_EXHAUSTED = "attempts_exhausted"  # 500 each time, while the API served others
-    TOO_OLD = "too_old"  # still failing when it was older than the limit
+    TOO_OLD = "too_old"  # still failing when it was older than the limit, or not to be sent at that age
+
+
+class Dropped(StrEnum):
+    """Why an event was dropped: by a setting that is off by default."""
+
+    TOO_OLD = "too_old"  # older than its kind may be when its turn came
+
+
+class Skipped(StrEnum):
+    """Why a record was not handled: it is finished already."""
+
+    FINISHED_BEFORE = "finished_before"  # before a restart
+    READ_AGAIN = "read_again"  # Kafka handed the same record over once more

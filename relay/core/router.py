@@ -8,7 +8,22 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 from relay.core.assignment import Assignment, Stage
-from relay.core.commands import Announce, Change, Command, Drop, Finish, Forget, Remember, SetAside, SetAsideAlready, Skip, Wait
+from relay.core.commands import (
+    Announce,
+    Change,
+    Command,
+    Drop,
+    DropEvent,
+    Finish,
+    FinishUnknown,
+    Forget,
+    Remember,
+    SendEvent,
+    SetAside,
+    SetAsideAlready,
+    Skip,
+    Wait,
+)
 from relay.core.events import EventType, Part, PlayerEvent, Record, SessionKey
 from relay.core.inputs import (
     Answered,
@@ -23,7 +38,9 @@ from relay.core.inputs import (
     NextEvent,
     NextJoin,
     NextStart,
+    NextStartTooOld,
     NextTold,
+    NextTooOld,
     Parked,
     Revoked,
     SaysNothing,
@@ -37,8 +54,10 @@ from relay.core.ledger import Taken
 from relay.core.memoir import Memoir
 from relay.core.memoir import restore as restore_lane
 from relay.core.parking import is_to_be_parked
-from relay.core.patience import MISCONFIGURED, Rules, begin_try, weigh
+from relay.core.patience import MISCONFIGURED, Rules, begin_try, is_too_old, weigh
+from relay.core.policies import TooOld
 from relay.core.pressure import Buffer, Circuit, CircuitState, Limits
+from relay.core.reasons import Skipped
 from relay.core.replays import end_of, next_again
 from relay.core.session import Happened, advance
 from relay.core.split import Letter
@@ -59,6 +78,8 @@ _NEXT: Final[dict[EventType, Happened]] = {
 _NEXT_EVENT: Final = NextEvent()
 _NEXT_TOLD: Final = NextTold()
 _NEXT_JOIN: Final = NextJoin()
+_NEXT_START_TOO_OLD: Final = NextStartTooOld()
+_NEXT_TOO_OLD: Final = {TooOld.DROP: NextTooOld(is_dropped=True), TooOld.SET_ASIDE: NextTooOld(is_dropped=False)}
 
 
 class Router:
@@ -73,6 +94,8 @@ class Router:
         self.sending = self._turns.sending
         self.sessions_open = 0
         self.order_violations = 0
+        self.extra_outcomes = 0  # of events, beyond one for each record: a record may say several things
+        self.left_count = 0  # records that were read here and left unfinished to whoever owns their partition next
         self._limits = limits
         self._rules = rules
         self._starts = starts
@@ -117,6 +140,11 @@ class Router:
     def orphan_count(self) -> int:
         """Calls under way for assignments that are gone."""
         return self._turns.orphan_count
+
+    @property
+    def unfinished_count(self) -> int:
+        """Records that were read and are not finished."""
+        return sum(assignment.ledger.outstanding_count for assignment in self.assignments.values())
 
     @property
     def is_stalled(self) -> bool:
@@ -203,6 +231,7 @@ class Router:
         record = event.record
         assert record is not None
         if assignment.stage is not Stage.OWNED:
+            self.left_count += 1
             return []  # it will be read by the next owner
         if record.offset < assignment.starts_at:
             self._begin_anew(assignment)
@@ -295,6 +324,7 @@ class Router:
     def _take(self, assignment: Assignment, record: Record) -> list[Command] | None:
         """Enter a record into the account; what to do when it needs nothing more, and None when it does."""
         if assignment.stage is not Stage.OWNED:
+            self.left_count += 1
             return []
         if record.offset < assignment.starts_at:
             self._begin_anew(assignment)
@@ -319,8 +349,11 @@ class Router:
             if lane is not None:
                 lane.stored_aside(happened.offset)
                 if _is_split_at(lane, happened.offset):
+                    self.extra_outcomes += 1
                     return []  # it is finished with its last part
             assignment.ledger.finish(happened.offset)
+        else:
+            self.left_count -= 1  # it was counted when the partition was taken, and its letter is stored all the same
         return []
 
     def _assigned(self, happened: Assigned, _now: float) -> list[Command]:
@@ -340,6 +373,7 @@ class Router:
         assignment.stage = Stage.GONE
         if self.assignments.get((assignment.topic, assignment.partition)) is assignment:
             del self.assignments[assignment.topic, assignment.partition]
+        self.left_count += assignment.ledger.outstanding_count
         buffer = self.buffer
         buffer.lane_count -= len(assignment.lanes)
         for lane in assignment.lanes.values():
@@ -382,6 +416,8 @@ class Router:
         commands: list[Command] = [Announce(lane, Change.RETRIED, failure.cause, failure.status)]
         if not self._turns.is_draining and is_to_be_parked(lane, self._limits, self._rules, now):
             return commands + self._park(lane)
+        if failure.is_outcome_unknown:
+            commands.append(Announce(lane, Change.REPEATED_UNKNOWN, "send" if circuit is self.sending else "open"))
         if self._turns.wait(lane, circuit, is_asked=asked > 0):
             commands.append(Wait(lane, asked, backoff.jitter_seconds(lane.failures), lane.ticket))
         return commands
@@ -395,7 +431,7 @@ class Router:
     # --- turns --------------------------------------------------------------------------------------------------------------------
 
     def _turn(self, lane: Lane, now: float) -> list[Command]:
-        commands = self._advance(lane, self._next(lane))
+        commands = self._advance(lane, self._next(lane, now))
         if lane.state < IN_FLIGHT_FROM:  # it was set aside without a call
             if lane.waiting:
                 self._turns.queue(lane)
@@ -408,13 +444,15 @@ class Router:
             lane.attempts += 1
         return commands
 
-    def _next(self, lane: Lane) -> Happened:
+    def _next(self, lane: Lane, now: float) -> Happened:
         head = lane.waiting[0]
         if lane.is_untold and lane.playback is not None and lane.state is State.READY:
             lane.to_tell = lane.playback.told_before(head)[lane.told_count :]
             lane.is_untold = False
         if lane.to_tell:
             return _NEXT_TOLD
+        if self._rules.too_old and (outdated := self._next_too_old(lane, head, now)) is not None:
+            return outdated
         if lane.state is not State.READY and head.event_type is not EventType.SESSION_START:
             if lane.state in _OVER and (again := next_again(lane, head, self._starts)) is not None:
                 return again
@@ -422,6 +460,21 @@ class Router:
                 lane.start = self._starts.for_joining(head.start)
                 return _NEXT_EVENT if lane.start is None else _NEXT_JOIN
         return _NEXT.get(head.event_type, _NEXT_EVENT)
+
+    def _next_too_old(self, lane: Lane, head: PlayerEvent, now: float) -> Happened | None:
+        """What age says of the head, where a call would be made. In an outage it says nothing: the head is what is probed with."""
+        policy = self._rules.too_old.get(head.event_type)
+        if policy is None or not is_too_old(head, self._rules, now):
+            return None
+        is_start, is_open = head.event_type is EventType.SESSION_START, lane.state is State.READY
+        circuit = self.sending if is_open or lane.state is State.COMPLETED else self.opening
+        if circuit.state is not CircuitState.CLOSED:
+            return None
+        if is_start:
+            return None if is_open else _NEXT_START_TOO_OLD  # the session that is open is ended first
+        is_end = head.event_type is EventType.SESSION_END
+        goes_out = is_open or lane.state is State.ABSENT or (lane.state is State.COMPLETED if is_end else lane.state is State.LOST)
+        return _NEXT_TOO_OLD[policy] if goes_out else None
 
     def _check_order(self, lane: Lane) -> None:
         """A cheap watch over the promise itself: per session the sent order is the order of the log."""
@@ -447,17 +500,25 @@ class Router:
             lane.is_changed = False
             lane.assignment.changed[lane] = None
         for command in commands:
+            if isinstance(command, SendEvent):
+                continue  # the most frequent one, with nothing to book
             if isinstance(command, Finish):
-                event = command.event
-                assert event.record is not None
-                if event.part is not None:
-                    self._part_left(lane, event.record, event.part)
-                    continue
-                lane.assignment.ledger.finish(event.record.offset)
-                self._left_the_buffer(lane, event.record)
+                self._finished(lane, command.event)
             elif isinstance(command, SetAside | SetAsideAlready):
                 self._aside_left(lane, command)
+            elif isinstance(command, FinishUnknown | DropEvent):
+                self._finished(lane, command.event)
         return commands
+
+    def _finished(self, lane: Lane, event: PlayerEvent) -> None:
+        record = event.record
+        assert record is not None
+        if event.part is not None:
+            self.extra_outcomes += 1
+            self._part_left(lane, record, event.part)
+            return
+        lane.assignment.ledger.finish(record.offset)
+        self._left_the_buffer(lane, record)
 
     def _aside_left(self, lane: Lane, aside: SetAside | SetAsideAlready) -> None:
         if isinstance(aside, SetAside):
@@ -482,6 +543,7 @@ class Router:
         assert split is not None
         if split.letter is not Letter.PENDING:
             lane.assignment.ledger.finish(record.offset)
+            self.extra_outcomes -= 1
 
     def _left_the_buffer(self, lane: Lane, record: Record) -> None:
         buffer = self.buffer
@@ -525,4 +587,4 @@ def _size(record: Record) -> int:
 
 
 def _not_new(taken: Taken, assignment: Assignment, offset: int) -> list[Command]:
-    return [Skip(assignment, offset)] if taken is Taken.FINISHED_BEFORE else []
+    return [Skip(assignment, offset, Skipped.FINISHED_BEFORE if taken is Taken.FINISHED_BEFORE else Skipped.READ_AGAIN)]

@@ -9,7 +9,8 @@ The theory:
 2. A call that may succeed later puts the lane back where it was before the call: it tries again when its turn comes.
 3. A session that is gone (404, 410) leaves the lane LOST with the refused event still at its head. Its next turn opens another session,
    then what was open is told again one by one, then the head is sent as if nothing had happened.
-4. An event leaves the head in one of two ways: finished, or set aside. Neither is undone.
+4. An event leaves the head in one of two ways: finished, or set aside. Neither is undone. Where an operator has said so it is finished
+   without a call (`DropEvent`) or without knowing (`FinishUnknown`).
 5. A session that is PARKED keeps what it would take to go on (its start, what was open), and sets aside whatever comes: so all that was not
    delivered stands in the dead letters, in order.
 """
@@ -17,7 +18,19 @@ The theory:
 from collections.abc import Callable, Mapping
 from typing import Final, TypeAlias
 
-from relay.core.commands import Announce, Cause, Change, Command, Finish, OpenSession, SendEvent, SetAside, SetAsideAlready
+from relay.core.commands import (
+    Announce,
+    Cause,
+    Change,
+    Command,
+    DropEvent,
+    Finish,
+    FinishUnknown,
+    OpenSession,
+    SendEvent,
+    SetAside,
+    SetAsideAlready,
+)
 from relay.core.events import Details, EventType, PlayerEvent
 from relay.core.inputs import (
     Accepted,
@@ -31,20 +44,24 @@ from relay.core.inputs import (
     NextJoin,
     NextOver,
     NextStart,
+    NextStartTooOld,
     NextTold,
+    NextTooOld,
     NextUnknown,
     Opened,
+    OutcomeUnknown,
     Parked,
     Refused,
     TryAgain,
 )
 from relay.core.lane import Lane, State
-from relay.core.reasons import Reason
+from relay.core.reasons import Dropped, Reason
 from relay.core.split import Letter
 from relay.core.starts import resumed
 
-Next: TypeAlias = NextStart | NextJoin | NextEvent | NextComplete | NextEnd | NextTold | NextAgain | NextUnknown | NextOver
-Happened: TypeAlias = Next | Opened | Accepted | Lost | LostTooOften | TryAgain | Refused | GivenUp | Parked
+NextByKind: TypeAlias = NextStart | NextJoin | NextEvent | NextComplete | NextEnd
+Next: TypeAlias = NextByKind | NextTold | NextAgain | NextUnknown | NextOver | NextTooOld | NextStartTooOld
+Happened: TypeAlias = Next | Opened | Accepted | Lost | LostTooOften | TryAgain | Refused | GivenUp | OutcomeUnknown | Parked
 Respond: TypeAlias = Callable[[Lane, Happened], list[Command]]
 
 
@@ -217,6 +234,42 @@ def finish_over(lane: Lane, _: Happened) -> list[Command]:
     return [Finish(lane, lane.take_head())]
 
 
+def skip(lane: Lane, _: Happened) -> list[Command]:
+    """The head may have been taken, and does not go again.
+
+    What it opened or closed counts: it is what the player did. If the API heard it, a new session must be told the same; if it did not, it
+    is told the truth.
+    """
+    head = lane.take_head()
+    lane.remember(head)
+    return [FinishUnknown(lane, head), Announce(lane, Change.SKIPPED_UNKNOWN)]
+
+
+def skip_complete(lane: Lane, happened: Happened) -> list[Command]:
+    """The head may have been taken, and only a sessionEnd may follow it."""
+    lane.is_changed = True
+    return skip(lane, happened)
+
+
+def skip_end(lane: Lane, _: Happened) -> list[Command]:
+    """The session is over as far as the player goes; if the API did not hear of it, it lets the session expire."""
+    head = lane.take_head()
+    lane.forget_session()
+    return [FinishUnknown(lane, head), Announce(lane, Change.SKIPPED_UNKNOWN), Announce(lane, Change.ENDED)]
+
+
+def skip_telling(lane: Lane, _: Happened) -> list[Command]:
+    """One thing less to tell, whether it was heard or not."""
+    lane.failures = 0
+    _tell_on(lane)
+    return [Announce(lane, Change.SKIPPED_UNKNOWN)]
+
+
+def skip_end_of_old(lane: Lane, happened: Happened) -> list[Command]:
+    """The old session is over, or expires; the sessionStart at the head is next."""
+    return [Announce(lane, Change.SKIPPED_UNKNOWN), *ended_old(lane, happened)]
+
+
 def told(lane: Lane, _: Happened) -> list[Command]:
     """One thing less to tell."""
     lane.failures = 0
@@ -321,6 +374,22 @@ def parked(lane: Lane, _: Happened) -> list[Command]:
     return [_set_aside(lane, Reason.PARKED)]
 
 
+def too_old(lane: Lane, happened: Happened) -> list[Command]:
+    """The head is older than its kind may be: it is dropped or set aside, and the session goes on."""
+    assert isinstance(happened, NextTooOld)
+    if happened.is_dropped:
+        return [DropEvent(lane, lane.take_head(), Dropped.TOO_OLD)]
+    return [_set_aside(lane, Reason.TOO_OLD)]
+
+
+def start_too_old(lane: Lane, _: Happened) -> list[Command]:
+    """The sessionStart is too old to be sent, and so is what it would have begun."""
+    aside = _set_aside(lane, Reason.TOO_OLD)
+    lane.forget_session()
+    lane.had_session = True
+    return [aside, Announce(lane, Change.GIVEN_UP, Reason.TOO_OLD)]
+
+
 def _set_aside(lane: Lane, reason: Reason, status: int = 0, detail: str = "") -> SetAside | SetAsideAlready:
     attempts = lane.attempts
     head = lane.take_head()
@@ -360,6 +429,8 @@ TRANSITIONS: Final[Mapping[tuple[State, type[Happened]], tuple[State, Respond]]]
     (S.ABSENT, Parked): (S.PARKED, park_unopened),
     (S.ABSENT, NextAgain): (S.REOPENING, open_replayed),
     (S.ABSENT, NextOver): (S.ABSENT, finish_over),
+    (S.ABSENT, NextTooOld): (S.ABSENT, too_old),
+    (S.ABSENT, NextStartTooOld): (S.REFUSED, start_too_old),
     (S.OPENING, Opened): (S.READY, opened_first),
     (S.OPENING, TryAgain): (S.ABSENT, keep),
     (S.OPENING, Refused): (S.REFUSED, refuse_start),
@@ -374,35 +445,42 @@ TRANSITIONS: Final[Mapping[tuple[State, type[Happened]], tuple[State, Respond]]]
     (S.READY, NextComplete): (S.COMPLETING, send_head),
     (S.READY, NextEnd): (S.CLOSING, send_head),
     (S.READY, Parked): (S.PARKED, park),
+    (S.READY, NextTooOld): (S.READY, too_old),
     (S.SENDING, Accepted): (S.READY, finish),
     (S.SENDING, Lost): (S.LOST, lose),
     (S.SENDING, LostTooOften): (S.LOST, lose_and_set_aside),
     (S.SENDING, TryAgain): (S.READY, keep),
     (S.SENDING, Refused): (S.READY, reject),
     (S.SENDING, GivenUp): (S.READY, give_up),
+    (S.SENDING, OutcomeUnknown): (S.READY, skip),
     (S.COMPLETING, Accepted): (S.COMPLETED, finish_complete),
     (S.COMPLETING, Lost): (S.LOST, lose),
     (S.COMPLETING, LostTooOften): (S.LOST, lose_and_set_aside),
     (S.COMPLETING, TryAgain): (S.READY, keep),
     (S.COMPLETING, Refused): (S.READY, reject),
     (S.COMPLETING, GivenUp): (S.READY, give_up),
+    (S.COMPLETING, OutcomeUnknown): (S.COMPLETED, skip_complete),
     (S.CLOSING, Accepted): (S.ENDED, finish_end),
     (S.CLOSING, Lost): (S.ENDED, finish_end),
     (S.CLOSING, LostTooOften): (S.ENDED, finish_end),
     (S.CLOSING, TryAgain): (S.READY, keep),
     (S.CLOSING, Refused): (S.READY, reject),
     (S.CLOSING, GivenUp): (S.READY, give_up),
+    (S.CLOSING, OutcomeUnknown): (S.ENDED, skip_end),
     (S.CLOSING_COMPLETED, Accepted): (S.ENDED, finish_end),
     (S.CLOSING_COMPLETED, Lost): (S.ENDED, finish_end),
     (S.CLOSING_COMPLETED, LostTooOften): (S.ENDED, finish_end),
     (S.CLOSING_COMPLETED, TryAgain): (S.COMPLETED, keep),
     (S.CLOSING_COMPLETED, Refused): (S.COMPLETED, reject),
     (S.CLOSING_COMPLETED, GivenUp): (S.COMPLETED, give_up),
+    (S.CLOSING_COMPLETED, OutcomeUnknown): (S.ENDED, skip_end),
     (S.LOST, NextStart): (S.OPENING, open_first),
     (S.LOST, NextEvent): (S.REOPENING, open_again),
     (S.LOST, NextComplete): (S.REOPENING, open_again),
     (S.LOST, NextEnd): (S.ENDED, finish_end),
     (S.LOST, Parked): (S.PARKED, park),
+    (S.LOST, NextTooOld): (S.LOST, too_old),
+    (S.LOST, NextStartTooOld): (S.REFUSED, start_too_old),
     (S.REOPENING, Opened): (S.READY, opened_again),
     (S.REOPENING, TryAgain): (S.LOST, keep),
     (S.REOPENING, Refused): (S.REFUSED, refuse_session),
@@ -413,12 +491,14 @@ TRANSITIONS: Final[Mapping[tuple[State, type[Happened]], tuple[State, Respond]]]
     (S.TELLING, TryAgain): (S.READY, keep),
     (S.TELLING, Refused): (S.READY, telling_refused),
     (S.TELLING, GivenUp): (S.READY, telling_refused),
+    (S.TELLING, OutcomeUnknown): (S.READY, skip_telling),
     (S.REPLACING, Accepted): (S.ENDED, ended_old),
     (S.REPLACING, Lost): (S.ENDED, ended_old),
     (S.REPLACING, LostTooOften): (S.ENDED, ended_old),
     (S.REPLACING, TryAgain): (S.READY, keep),
     (S.REPLACING, Refused): (S.ENDED, ended_old),
     (S.REPLACING, GivenUp): (S.ENDED, ended_old),
+    (S.REPLACING, OutcomeUnknown): (S.ENDED, skip_end_of_old),
     (S.COMPLETED, NextStart): (S.OPENING, open_first),
     (S.COMPLETED, NextEvent): (S.COMPLETED, after_end),
     (S.COMPLETED, NextComplete): (S.COMPLETED, after_end),
@@ -427,6 +507,8 @@ TRANSITIONS: Final[Mapping[tuple[State, type[Happened]], tuple[State, Respond]]]
     (S.COMPLETED, NextJoin): (S.JOINING, open_joining),
     (S.COMPLETED, NextAgain): (S.REOPENING, open_replayed),
     (S.COMPLETED, NextUnknown): (S.COMPLETED, no_start),
+    (S.COMPLETED, NextTooOld): (S.COMPLETED, too_old),
+    (S.COMPLETED, NextStartTooOld): (S.REFUSED, start_too_old),
     (S.ENDED, NextStart): (S.OPENING, open_first),
     (S.ENDED, NextEvent): (S.ENDED, after_end),
     (S.ENDED, NextComplete): (S.ENDED, after_end),
@@ -435,6 +517,7 @@ TRANSITIONS: Final[Mapping[tuple[State, type[Happened]], tuple[State, Respond]]]
     (S.ENDED, NextAgain): (S.REOPENING, open_replayed),
     (S.ENDED, NextUnknown): (S.ENDED, no_start),
     (S.ENDED, NextOver): (S.ENDED, finish_over),
+    (S.ENDED, NextStartTooOld): (S.REFUSED, start_too_old),
     (S.REFUSED, NextStart): (S.OPENING, open_first),
     (S.REFUSED, NextEvent): (S.REFUSED, session_refused),
     (S.REFUSED, NextComplete): (S.REFUSED, session_refused),
@@ -451,6 +534,8 @@ TRANSITIONS: Final[Mapping[tuple[State, type[Happened]], tuple[State, Respond]]]
     (S.PARKED, NextAgain): (S.REOPENING, open_replayed),
     (S.PARKED, NextUnknown): (S.PARKED, no_start),
     (S.PARKED, NextOver): (S.PARKED, finish_over),
+    (S.REFUSED, NextStartTooOld): (S.REFUSED, start_too_old),
+    (S.PARKED, NextStartTooOld): (S.REFUSED, start_too_old),
 }  # a pair that is missing here is a bug of the relay: advance() raises ImpossibleTransition
 
 _TABLE: Final[dict[State, dict[type, tuple[State, Respond]]]] = {

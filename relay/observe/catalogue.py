@@ -142,10 +142,27 @@ CATALOGUE: Final[tuple[Metric, ...]] = (
     # --- events
     _counter(
         "events_total",
-        "Events that are finished; outcome is delivered, dead_lettered, dropped or deduplicated.",
+        "Events that are finished; outcome is delivered, dead_lettered, dropped, deduplicated, or unknown where the answer was lost and a"
+        " setting says not to send again.",
         "outcome",
         "reason",
-        advice="Delivered is the work done. Anything else has a reason: see the dead letters.",
+        advice="Delivered is the work done. Anything else has a reason: see the dead letters, and docs/policies.md for what is dropped.",
+    ),
+    _gauge(
+        "unfinished_events",
+        "Records that were read and are not finished.",
+        advice="With events_total and left_events_total it makes up consumed_records_total, at any moment.",
+    ),
+    _gauge(
+        "extra_outcomes",
+        "Outcomes in events_total beyond one for each record: a record may say several things.",
+        advice="Part of the same sum; 0 where every record is one event.",
+    ),
+    _counter(
+        "left_events_total",
+        "Records that were read here and left unfinished when their partition was taken: the next owner reads them again.",
+        advice="Rises at rebalances and restarts only. Many each time: RELAY_KAFKA__REVOKE_SECONDS_MAX is short, or the buffer is full.",
+        is_watched=True,
     ),
     _histogram(
         "end_to_end_latency_seconds",
@@ -220,6 +237,14 @@ CATALOGUE: Final[tuple[Metric, ...]] = (
         "Calls that failed and are tried again, by cause.",
         "reason",
         advice="Some are life. Many of one cause while the API serves: see the status in api_requests_total.",
+    ),
+    _counter(
+        "unknown_outcomes_total",
+        "Requests that left and whose answer was lost; policy is repeat or skip.",
+        "operation",
+        "policy",
+        advice="Each `repeat` may be an event twice at the API, each `skip` one less. Many: the way to the API tears connections down, or"
+        " RELAY_API__TIMEOUT_SECONDS is too short.",
     ),
     _counter(
         "retold_events_total",

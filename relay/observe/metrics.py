@@ -89,6 +89,8 @@ class Tallies:
             Change.FORGOTTEN: self._closed(Change.FORGOTTEN),
             Change.GIVEN_UP: lambda _: None,  # its dead letter is counted
             Change.PARKED: lambda _: self._of("sessions_parked_total").add(),
+            Change.REPEATED_UNKNOWN: lambda operation: self._of("unknown_outcomes_total").add(operation, "repeat"),
+            Change.SKIPPED_UNKNOWN: lambda _: self._of("unknown_outcomes_total").add("send", "skip"),
         }
 
     def consumed(self, topic: str, count: int) -> None:
@@ -99,6 +101,14 @@ class Tallies:
         """An event was delivered, so many seconds after its record was appended."""
         self.delivered_count += 1
         self.end_to_end.observe(seconds)
+
+    def consumed_count(self) -> int:
+        """Records that came in, of all topics."""
+        return int(sum(self._of("consumed_records_total").counts.values()))
+
+    def outcome_count(self, outcome: str) -> int:
+        """Events that ended in this way, but for `delivered`, which has a count of its own."""
+        return int(sum(count for (one, _), count in self._of("events_total").counts.items() if one == outcome))
 
     def event(self, outcome: str, reason: str) -> None:
         """An event is finished in any other way."""

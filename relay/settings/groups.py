@@ -21,6 +21,8 @@ from pydantic import (
     model_validator,
 )
 
+from relay.core.policies import skipped_when_unknown, too_old_by_kind
+
 Scalar: TypeAlias = str | int | float | bool
 
 _TOPIC: Final = r"^[A-Za-z0-9._-]{1,249}$"  # what Kafka takes as a name
@@ -288,8 +290,35 @@ class RetrySettings(Group):
         " Not counted in an outage.",
     )
     age_seconds_max: float = Field(
-        default=82_800, ge=1, le=2_592_000, description="A failing event is set aside when it is older than this."
+        default=82_800,
+        ge=1,
+        le=2_592_000,
+        description="A failing event is set aside when it is older than this. `RELAY_RETRY__TOO_OLD` says what becomes of one that does"
+        " not fail.",
     )
+    too_old: dict[str, str] = Field(
+        default={},
+        description="A JSON object: what becomes of an event that is older than `RELAY_RETRY__AGE_SECONDS_MAX` when its turn comes, by"
+        ' kind, such as `{"ping":"drop","*":"send"}`: `send` (the default), `set_aside` or `drop`; `*` stands for all others. Nothing that'
+        " frames a session can be dropped.",
+    )
+    unknown_outcome: dict[str, str] = Field(
+        default={},
+        description="A JSON object: what becomes of an event whose answer was lost, by kind, such as"
+        ' `{"ping":"skip","*":"repeat"}`: `repeat` (the default) or `skip`; `*` stands for all others. An opening is always repeated.',
+    )
+
+    @field_validator("too_old")
+    @classmethod
+    def _check_too_old(cls, given: dict[str, str]) -> dict[str, str]:
+        too_old_by_kind(given)
+        return given
+
+    @field_validator("unknown_outcome")
+    @classmethod
+    def _check_unknown_outcome(cls, given: dict[str, str]) -> dict[str, str]:
+        skipped_when_unknown(given)
+        return given
 
     @model_validator(mode="after")
     def _check_order(self) -> Self:

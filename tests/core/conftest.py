@@ -15,7 +15,22 @@ import msgspec
 import pytest
 
 from relay.core.assignment import Assignment
-from relay.core.commands import Announce, Change, Command, Drop, Finish, Forget, OpenSession, Remember, SendEvent, SetAside, Skip, Wait
+from relay.core.commands import (
+    Announce,
+    Change,
+    Command,
+    Drop,
+    DropEvent,
+    Finish,
+    FinishUnknown,
+    Forget,
+    OpenSession,
+    Remember,
+    SendEvent,
+    SetAside,
+    Skip,
+    Wait,
+)
 from relay.core.events import ApiSessionId, Details, EventType, Part, PlayerEvent, Record, SessionKey
 from relay.core.inputs import (
     Accepted,
@@ -69,6 +84,8 @@ class Driver:
         self.timers: list[tuple[float, int, Wait]] = []
         self.waits: list[Wait] = []
         self.finished: list[int] = []
+        self.unknown: list[int] = []
+        self.dropped: list[tuple[int, str]] = []
         self.skipped: list[int] = []
         self.dropped: list[tuple[int, str]] = []
         self.aside: list[SetAside] = []
@@ -316,7 +333,7 @@ class Driver:
         places = Counter((call.lane.assignment.topic, call.lane.assignment.partition, call.lane.key) for call in self.flying)
         assert max(places.values(), default=0) <= 1, "two calls of one player session at once"
 
-    def carry_out(self, commands: list[Command]) -> None:  # noqa: C901  # one case per command
+    def carry_out(self, commands: list[Command]) -> None:  # noqa: C901, PLR0912  # one case per command
         """On paper."""
         for command in commands:
             match command:
@@ -331,6 +348,12 @@ class Driver:
                 case Finish():
                     assert command.event.record is not None
                     self.finished.append(command.event.record.offset)
+                case FinishUnknown():
+                    assert command.event.record is not None
+                    self.unknown.append(command.event.record.offset)
+                case DropEvent():
+                    assert command.event.record is not None
+                    self.dropped.append((command.event.record.offset, str(command.reason)))
                 case Skip():
                     self.skipped.append(command.offset)
                 case Drop():

@@ -15,7 +15,7 @@ from relay.core.memoir import read, write
 from relay.core.patience import Rules
 from relay.core.playback import Playback
 from relay.core.pressure import Limits
-from relay.core.reasons import Reason
+from relay.core.reasons import Reason, Skipped
 from relay.core.router import EVENT_OVERHEAD_BYTES
 
 if TYPE_CHECKING:
@@ -202,7 +202,8 @@ def test_a_record_that_cannot_be_read_is_set_aside_without_a_lane(driver: Driver
     assert driver.assignment.ledger.safe == 7
     driver.router.handle(StoredAside(driver.assignment, 7), driver.now)
     assert driver.assignment.ledger.safe == 8
-    assert driver.router.handle(Unreadable(driver.assignment, record, Reason.NOT_JSON), driver.now) == []
+    again = driver.router.handle(Unreadable(driver.assignment, record, Reason.NOT_JSON), driver.now)
+    assert again == [Skip(driver.assignment, 7, Skipped.READ_AGAIN)]
 
 
 def test_an_unreadable_record_may_have_been_finished_before(driver: Driver) -> None:

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from relay.core.assignment import Assignment
-from relay.core.commands import Announce, Cause, Change, Command, Finish, OpenSession, SendEvent, SetAside
+from relay.core.commands import Announce, Cause, Change, Command, DropEvent, Finish, FinishUnknown, OpenSession, SendEvent, SetAside
 from relay.core.events import ApiSessionId, Details, EventType, PlayerEvent, Record, SessionKey
 from relay.core.inputs import (
     Accepted,
@@ -23,15 +23,18 @@ from relay.core.inputs import (
     NextJoin,
     NextOver,
     NextStart,
+    NextStartTooOld,
     NextTold,
+    NextTooOld,
     NextUnknown,
     Opened,
+    OutcomeUnknown,
     Parked,
     Refused,
     TryAgain,
 )
 from relay.core.lane import IN_FLIGHT_FROM, SENDING_FROM, Lane, State
-from relay.core.reasons import Reason
+from relay.core.reasons import Dropped, Reason
 from relay.core.session import TRANSITIONS, Happened, ImpossibleTransition, advance
 
 S = State
@@ -59,8 +62,16 @@ HAPPENED: dict[type[Happened], Happened] = {
     NextUnknown: NextUnknown(),
     NextOver: NextOver(),
     Parked: Parked(503, "status_503"),
+    NextTooOld: NextTooOld(is_dropped=True),
+    NextStartTooOld: NextStartTooOld(),
+    OutcomeUnknown: OutcomeUnknown("timeout"),
 }
-HEADS: dict[type[Happened], EventType] = {NextStart: E.SESSION_START, NextComplete: E.SESSION_COMPLETE, NextEnd: E.SESSION_END}
+HEADS: dict[type[Happened], EventType] = {
+    NextStart: E.SESSION_START,
+    NextStartTooOld: E.SESSION_START,
+    NextComplete: E.SESSION_COMPLETE,
+    NextEnd: E.SESSION_END,
+}
 HEAD_IN: dict[State, EventType] = {
     S.OPENING: E.SESSION_START,
     S.REPLACING: E.SESSION_START,
@@ -126,6 +137,17 @@ def finishes(*changes: tuple[Change, str]) -> Callable[[Lane, PlayerEvent], list
     return lambda lane, head: [Finish(lane, head), *announces(*changes)(lane, head)]
 
 
+def skips(*changes: tuple[Change, str]) -> Callable[[Lane, PlayerEvent], list[Command]]:
+    """The head does not go again, taken or not."""
+    unknown = (Change.SKIPPED_UNKNOWN, "")
+    return lambda lane, head: [FinishUnknown(lane, head), *announces(unknown, *changes)(lane, head)]
+
+
+def drops(lane: Lane, head: PlayerEvent) -> list[Command]:
+    """The head is not sent."""
+    return [DropEvent(lane, head, Dropped.TOO_OLD)]
+
+
 def announces(*changes: tuple[Change, str]) -> Callable[[Lane, PlayerEvent], list[Command]]:
     """Nothing but words."""
     return lambda lane, _head: [Announce(lane, change, detail) for change, detail in changes]
@@ -164,6 +186,7 @@ QOE = b'{"media.qoe.bitrate":1}'
 nothing = announces()
 rejected = aside(Reason.REJECTED, 400, "its words")
 given_up = aside(Reason.TOO_OLD, 503, "status_503", GIVEN_UP)
+start_too_old = aside(Reason.TOO_OLD, then=GIVEN_UP)
 start_refused = aside(Reason.REJECTED, 400, "its words", REFUSED)
 session_refused = aside(Reason.SESSION_REFUSED, 400, "its words", REFUSED)
 lost_too_often = aside(Reason.LOST_TOO_OFTEN, 404, "", Announce(NOBODY, Change.LOST, status=404))
@@ -185,6 +208,8 @@ EXPECTED: dict[tuple[State, type[Happened]], tuple[State, Callable[[Lane, Player
     (S.ABSENT, Parked): (S.PARKED, parked),
     (S.ABSENT, NextAgain): (S.REOPENING, replays),
     (S.ABSENT, NextOver): (S.ABSENT, finishes()),
+    (S.ABSENT, NextTooOld): (S.ABSENT, drops),
+    (S.ABSENT, NextStartTooOld): (S.REFUSED, start_too_old),
     (S.OPENING, Opened): (S.READY, adopts_and_finishes),
     (S.OPENING, TryAgain): (S.ABSENT, nothing),
     (S.OPENING, Refused): (S.REFUSED, start_refused),
@@ -199,35 +224,42 @@ EXPECTED: dict[tuple[State, type[Happened]], tuple[State, Callable[[Lane, Player
     (S.READY, NextComplete): (S.COMPLETING, sends_head),
     (S.READY, NextEnd): (S.CLOSING, sends_head),
     (S.READY, Parked): (S.PARKED, parked),
+    (S.READY, NextTooOld): (S.READY, drops),
     (S.SENDING, Accepted): (S.READY, finishes()),
     (S.SENDING, Lost): (S.LOST, loses(410)),
     (S.SENDING, LostTooOften): (S.LOST, lost_too_often),
     (S.SENDING, TryAgain): (S.READY, nothing),
     (S.SENDING, Refused): (S.READY, rejected),
     (S.SENDING, GivenUp): (S.READY, given_up),
+    (S.SENDING, OutcomeUnknown): (S.READY, skips()),
     (S.COMPLETING, Accepted): (S.COMPLETED, finishes()),
     (S.COMPLETING, Lost): (S.LOST, loses(410)),
     (S.COMPLETING, LostTooOften): (S.LOST, lost_too_often),
     (S.COMPLETING, TryAgain): (S.READY, nothing),
     (S.COMPLETING, Refused): (S.READY, rejected),
     (S.COMPLETING, GivenUp): (S.READY, given_up),
+    (S.COMPLETING, OutcomeUnknown): (S.COMPLETED, skips()),
     (S.CLOSING, Accepted): (S.ENDED, ended),
     (S.CLOSING, Lost): (S.ENDED, ended),
     (S.CLOSING, LostTooOften): (S.ENDED, ended),
     (S.CLOSING, TryAgain): (S.READY, nothing),
     (S.CLOSING, Refused): (S.READY, rejected),
     (S.CLOSING, GivenUp): (S.READY, given_up),
+    (S.CLOSING, OutcomeUnknown): (S.ENDED, skips((Change.ENDED, ""))),
     (S.CLOSING_COMPLETED, Accepted): (S.ENDED, ended),
     (S.CLOSING_COMPLETED, Lost): (S.ENDED, ended),
     (S.CLOSING_COMPLETED, LostTooOften): (S.ENDED, ended),
     (S.CLOSING_COMPLETED, TryAgain): (S.COMPLETED, nothing),
     (S.CLOSING_COMPLETED, Refused): (S.COMPLETED, rejected),
     (S.CLOSING_COMPLETED, GivenUp): (S.COMPLETED, given_up),
+    (S.CLOSING_COMPLETED, OutcomeUnknown): (S.ENDED, skips((Change.ENDED, ""))),
     (S.LOST, NextStart): (S.OPENING, restarts),
     (S.LOST, NextEvent): (S.REOPENING, opens_again),
     (S.LOST, NextComplete): (S.REOPENING, opens_again),
     (S.LOST, NextEnd): (S.ENDED, ended),
     (S.LOST, Parked): (S.PARKED, parked),
+    (S.LOST, NextTooOld): (S.LOST, drops),
+    (S.LOST, NextStartTooOld): (S.REFUSED, start_too_old),
     (S.REOPENING, Opened): (S.READY, announces((Change.OPENED, Cause.LOST))),
     (S.REOPENING, TryAgain): (S.LOST, nothing),
     (S.REOPENING, Refused): (S.REFUSED, session_refused),
@@ -238,12 +270,14 @@ EXPECTED: dict[tuple[State, type[Happened]], tuple[State, Callable[[Lane, Player
     (S.TELLING, TryAgain): (S.READY, nothing),
     (S.TELLING, Refused): (S.READY, refused_telling(400)),
     (S.TELLING, GivenUp): (S.READY, refused_telling(503)),
+    (S.TELLING, OutcomeUnknown): (S.READY, announces((Change.SKIPPED_UNKNOWN, ""))),
     (S.REPLACING, Accepted): (S.ENDED, old_ended),
     (S.REPLACING, Lost): (S.ENDED, old_ended),
     (S.REPLACING, LostTooOften): (S.ENDED, old_ended),
     (S.REPLACING, TryAgain): (S.READY, nothing),
     (S.REPLACING, Refused): (S.ENDED, old_ended),
     (S.REPLACING, GivenUp): (S.ENDED, old_ended),
+    (S.REPLACING, OutcomeUnknown): (S.ENDED, announces((Change.SKIPPED_UNKNOWN, ""), (Change.ENDED, ""))),
     (S.COMPLETED, NextStart): (S.OPENING, restarts),
     (S.COMPLETED, NextEvent): (S.COMPLETED, over),
     (S.COMPLETED, NextComplete): (S.COMPLETED, over),
@@ -252,6 +286,8 @@ EXPECTED: dict[tuple[State, type[Happened]], tuple[State, Callable[[Lane, Player
     (S.COMPLETED, NextJoin): (S.JOINING, opens(Cause.REJOINED)),
     (S.COMPLETED, NextAgain): (S.REOPENING, replays),
     (S.COMPLETED, NextUnknown): (S.COMPLETED, aside(Reason.NO_SESSION_START)),
+    (S.COMPLETED, NextTooOld): (S.COMPLETED, drops),
+    (S.COMPLETED, NextStartTooOld): (S.REFUSED, start_too_old),
     (S.ENDED, NextStart): (S.OPENING, restarts),
     (S.ENDED, NextEvent): (S.ENDED, over),
     (S.ENDED, NextComplete): (S.ENDED, over),
@@ -260,6 +296,7 @@ EXPECTED: dict[tuple[State, type[Happened]], tuple[State, Callable[[Lane, Player
     (S.ENDED, NextAgain): (S.REOPENING, replays),
     (S.ENDED, NextUnknown): (S.ENDED, aside(Reason.NO_SESSION_START)),
     (S.ENDED, NextOver): (S.ENDED, finishes()),
+    (S.ENDED, NextStartTooOld): (S.REFUSED, start_too_old),
     (S.REFUSED, NextStart): (S.OPENING, restarts),
     (S.REFUSED, NextEvent): (S.REFUSED, aside(Reason.SESSION_REFUSED)),
     (S.REFUSED, NextComplete): (S.REFUSED, aside(Reason.SESSION_REFUSED)),
@@ -276,6 +313,8 @@ EXPECTED: dict[tuple[State, type[Happened]], tuple[State, Callable[[Lane, Player
     (S.PARKED, NextAgain): (S.REOPENING, replays),
     (S.PARKED, NextUnknown): (S.PARKED, aside(Reason.NO_SESSION_START)),
     (S.PARKED, NextOver): (S.PARKED, finishes()),
+    (S.REFUSED, NextStartTooOld): (S.REFUSED, start_too_old),
+    (S.PARKED, NextStartTooOld): (S.REFUSED, start_too_old),
 }
 
 PAIRS = [(state, what) for state in State for what in get_args(Happened)]
@@ -308,11 +347,11 @@ def test_a_possible_pair_answers_as_the_table_says(state: State, what: type[Happ
 
 @pytest.mark.parametrize(("state", "what"), POSSIBLE, ids=in_words)
 def test_the_head_leaves_only_when_it_is_finished_or_set_aside(state: State, what: type[Happened]) -> None:
-    """An event stays at the head until it is delivered or set aside, and leaves once."""
+    """An event stays at the head until it is delivered, skipped, dropped or set aside, and leaves once."""
     lane = lane_in(state, what)
     before = list(lane.waiting)
     commands = advance(lane, HAPPENED[what])
-    leaves = sum(isinstance(command, Finish | SetAside) for command in commands)
+    leaves = sum(isinstance(command, Finish | FinishUnknown | DropEvent | SetAside) for command in commands)
     assert lane.waiting == before[leaves:]
     assert leaves <= 1
     assert lane.attempts == (0 if leaves else 3)
@@ -354,7 +393,7 @@ def test_an_impossible_pair_stops_the_relay_and_leaves_the_lane_alone(state: Sta
 
 
 OPENING_VERDICTS = (Opened, TryAgain, Refused, GivenUp)
-SENDING_VERDICTS = (Accepted, Lost, LostTooOften, TryAgain, Refused, GivenUp)
+SENDING_VERDICTS = (Accepted, Lost, LostTooOften, TryAgain, Refused, GivenUp, OutcomeUnknown)
 NEXTS = (NextStart, NextEvent, NextComplete, NextEnd)
 
 
@@ -372,7 +411,10 @@ def test_a_lane_that_sends_handles_each_answer_to_an_event(state: State) -> None
 
 @pytest.mark.parametrize("state", [state for state in State if state < IN_FLIGHT_FROM], ids=in_words)
 def test_a_lane_at_rest_handles_whatever_may_stand_at_its_head(state: State) -> None:
-    """Each kind of head has its place; joining only where nothing is known, telling only where a session is open, parking before a call."""
+    """Each kind of head has its place; joining only where nothing is known, telling only where a session is open, parking before a call.
+
+    A head is judged by its age where a call would follow, and a start where nothing has to be ended first.
+    """
     again = {NextJoin, NextAgain, NextUnknown}
     special = {
         S.ABSENT: {NextJoin, NextAgain, NextOver, Parked},
@@ -380,7 +422,9 @@ def test_a_lane_at_rest_handles_whatever_may_stand_at_its_head(state: State) -> 
         S.LOST: {Parked},
         S.COMPLETED: {Parked, *again},
     }.get(state, {NextOver, *again})
-    assert {what for when, what in TRANSITIONS if when is state} == {*NEXTS, *special}
+    by_age: set[type[Happened]] = {NextTooOld} if state in {S.ABSENT, S.READY, S.LOST, S.COMPLETED} else set()
+    by_age |= set() if state is S.READY else {NextStartTooOld}
+    assert {what for when, what in TRANSITIONS if when is state} == {*NEXTS, *special, *by_age}
 
 
 def test_a_call_that_may_succeed_later_puts_the_lane_back_where_it_was() -> None:

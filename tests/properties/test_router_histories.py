@@ -16,7 +16,9 @@ from relay.core.commands import (
     Announce,
     Command,
     Drop,
+    DropEvent,
     Finish,
+    FinishUnknown,
     Forget,
     OpenSession,
     Remember,
@@ -48,8 +50,9 @@ from relay.core.inputs import (
 )
 from relay.core.lane import IN_FLIGHT_FROM, State
 from relay.core.patience import Rules
+from relay.core.policies import skipped_when_unknown, too_old_by_kind
 from relay.core.pressure import CircuitState, Limits
-from relay.core.reasons import Reason
+from relay.core.reasons import Reason, Skipped
 from relay.core.router import EVENT_OVERHEAD_BYTES, Router
 from relay.core.starts import Starts
 
@@ -57,6 +60,14 @@ PARTITIONS = range(2)
 KEYS = [SessionKey(key) for key in ("a", "b", "c", "d")]
 LIMITS = Limits(concurrency_max=5, session_events_max=4, buffer_events_max=20, lanes_max=5, reopenings_per_second_max=2.0)
 RULES = Rules(attempts_max=3, age_seconds_max=600.0, idle_seconds_max=60.0, park_after_seconds=3.0)
+DECIDED = Rules(
+    attempts_max=3,
+    age_seconds_max=600.0,
+    idle_seconds_max=60.0,
+    park_after_seconds=3.0,
+    too_old=too_old_by_kind({"*": "drop", "sessionStart": "set_aside", "sessionComplete": "set_aside", "sessionEnd": "send"}),
+    skipped_when_unknown=skipped_when_unknown({"*": "skip", "sessionStart": "repeat", "play": "repeat"}),
+)
 BROUGHT = Details(params=b'{"media.id":"film"}')
 TELLS_AGAIN_AFTER = 10_000  # steps in which a healthy API must have emptied the router
 
@@ -85,10 +96,12 @@ def success_of(call: Call, number: int) -> Verdict:
 class RouterHistory(RuleBasedStateMachine):
     """One history."""
 
+    operator = RULES
+
     def __init__(self) -> None:
         """Begin with no partition."""
         super().__init__()
-        self.router = Router(limits=LIMITS, rules=RULES, starts=Starts(required=frozenset({"media.id"})))
+        self.router = Router(limits=LIMITS, rules=self.operator, starts=Starts(required=frozenset({"media.id"})))
         self.now = 1_000.0
         self.count = 0
         self.flying: list[Call] = []
@@ -425,8 +438,8 @@ class RouterHistory(RuleBasedStateMachine):
         assert offset not in self.done[assignment]
         self.done[assignment].add(offset)
 
-    def left_the_head(self, command: Finish | SetAside | SetAsideAlready) -> None:
-        """An event was delivered, or is in a dead letter."""
+    def left_the_head(self, command: Finish | FinishUnknown | DropEvent | SetAside | SetAsideAlready) -> None:
+        """An event was delivered, skipped or dropped, or is in a dead letter."""
         if isinstance(command, SetAside):
             self.letters.append(command)
             if command.reason is Reason.PARKED and command.attempts:
@@ -438,7 +451,7 @@ class RouterHistory(RuleBasedStateMachine):
             record = command.event.record
         if part is not None:
             self.part_left(assignment, record.offset, part)
-        elif isinstance(command, Finish):
+        elif isinstance(command, Finish | FinishUnknown | DropEvent):
             self.finish(assignment, record.offset)
 
     def part_left(self, assignment: Assignment, offset: int, part: Part) -> None:
@@ -472,13 +485,23 @@ class RouterHistory(RuleBasedStateMachine):
                             sent.append(command.event.record.offset)
                 case Wait():
                     self.timers.append((self.now + command.seconds + command.jitter_seconds, command))
-                case Finish() | SetAside() | SetAsideAlready():
+                case Finish() | FinishUnknown() | DropEvent() | SetAside() | SetAsideAlready():
                     self.left_the_head(command)
+                case Skip(reason=Skipped.READ_AGAIN):
+                    pass
                 case Drop() | Skip():
                     self.finish(command.assignment, command.offset)
                 case Announce() | Remember() | Forget():
                     pass
 
 
+class DecidedHistory(RouterHistory):
+    """One history in which the operator has decided about single events."""
+
+    operator = DECIDED
+
+
 TestRouterHistories = RouterHistory.TestCase
 TestRouterHistories.settings = settings(max_examples=60, stateful_step_count=60, deadline=None, derandomize=True, database=None)
+TestDecidedHistories = DecidedHistory.TestCase
+TestDecidedHistories.settings = TestRouterHistories.settings

@@ -286,6 +286,20 @@ def test_secret_files_can_be_read_anew(tmp_path: Path) -> None:
     assert "RELAY_OAUTH__CLIENT_SECRET" in str(refused.value)
 
 
+def test_what_is_decided_by_kind_is_merged_over_the_sources_and_checked(tmp_path: Path) -> None:
+    """Kinds that nobody knows, words that mean nothing, and what makes no sense for a kind stop the start, each with what to change."""
+    config = tmp_path / "relay.yaml"
+    config.write_text('retry:\n  too_old: {ping: drop, play: set_aside}\n  unknown_outcome: {"*": skip, sessionStart: repeat}\n')
+    settings = load(config, with_required(RELAY_RETRY__TOO_OLD='{"play":"send"}'))
+    assert settings.retry.too_old == {"ping": "drop", "play": "send"}
+    assert settings.retry.unknown_outcome == {"*": "skip", "sessionStart": "repeat"}
+    lines = problems(with_required(RELAY_RETRY__TOO_OLD='{"sessionComplete":"drop"}', RELAY_RETRY__UNKNOWN_OUTCOME='{"pings":"skip"}'))
+    assert lines == [
+        'RELAY_RETRY__TOO_OLD: what frames a session cannot be dropped: add "sessionComplete":"send", or "set_aside" instead of "send"',
+        "RELAY_RETRY__UNKNOWN_OUTCOME: pings is no kind of event: use the names of the API, such as ping or adStart, or * for all others",
+    ]
+
+
 def test_settings_are_frozen() -> None:
     """What the start was given holds until the end."""
     settings = load(None, REQUIRED)

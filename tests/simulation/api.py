@@ -45,6 +45,7 @@ class ApiSession:
     told: list[tuple[str, str, str]] = field(default_factory=list)  # kind, params, metadata
     told_refused: list[tuple[str, str, str]] = field(default_factory=list)  # each time one was answered 500
     told_head: Said | None = None
+    is_told_with_gaps: bool = False  # something of that was not told again when its answer was lost
     is_told_hardly: bool = False  # something of that failed for the moment
     is_told_unclearly: bool = False  # an answer was lost or another process went on with it
 

@@ -15,7 +15,9 @@ from simulation.wording import OPENS_FOR_START, check_body, told_by, what_is_ope
 
 from relay.core import memoir, receipts
 from relay.core.commands import Cause
+from relay.core.events import EventType
 from relay.core.inputs import Accepted, Lost, Misconfigured, Opened, TryAgain, Verdict
+from relay.core.policies import TooOld
 from relay.core.reasons import Reason
 from relay.kafka.source import CommitPoint
 
@@ -48,7 +50,7 @@ class Account:
 
     # --- calls ------------------------------------------------------------------------------------------------------------------------
 
-    def departed(self, flight: Flight) -> None:
+    def departed(self, flight: Flight) -> None:  # noqa: C901  # one promise after the other
         """A call begins: it is the only one of its session, and says what the player said."""
         tenure, head = flight.tenure, flight.head
         under_way = self.flights.setdefault(flight.key, [])
@@ -68,6 +70,8 @@ class Account:
                     raise Violation(f"{head} was set aside and goes out again, though {after} is on record")
         if flight.kind == "end" or head.kind == "sessionEnd":
             self._mean_to_end(flight)
+        if head.was_skipped and flight.kind == "event" and head.was_unanswered_by is tenure:
+            raise Violation(f"{head} goes again, though its answer was lost and its kind is skipped then")
         check_body(flight, self.players[flight.key])
 
     def answered(self, flight: Flight, verdict: Verdict) -> None:
@@ -87,6 +91,8 @@ class Account:
             head.was_found_gone |= flight.kind == "event"
         elif isinstance(verdict, TryAgain):
             head.failed_since = head.failed_since or flight.heard_at
+            if verdict.is_outcome_unknown:
+                self._was_unanswered(flight)
         if not isinstance(verdict, TryAgain | Misconfigured):
             self.served_at = flight.heard_at
         status = getattr(verdict, "status", 0)
@@ -94,6 +100,23 @@ class Account:
             head.refusals.append(status)
         if flight.kind == "told" and not flight.was_heard:
             self._was_told_in_vain(flight, status)
+
+    def _was_unanswered(self, flight: Flight) -> None:
+        """Nobody knows what became of it; some kinds do not go again then."""
+        head = flight.head
+        is_skipped = flight.kind != "open" and flight.body["eventType"] in self.terms.skipped_when_unknown
+        if flight.kind == "event":
+            head.was_unanswered_by = flight.tenure
+            head.was_skipped |= is_skipped
+        elif flight.kind == "told":
+            self._meant(flight).is_told_with_gaps |= is_skipped
+
+    def may_be_dropped(self, said: Said) -> bool:
+        """Whether it is too old by now, and of a kind that is dropped then."""
+        if said.poison is not None:
+            return False
+        is_old = self._clock() - said.appended_at > self.terms.age_seconds_max
+        return is_old and self.terms.too_old.get(EventType(said.kind)) is TooOld.DROP
 
     def _mean_to_end(self, flight: Flight) -> None:
         for session in self.sessions.get(flight.key, []):
@@ -150,7 +173,8 @@ class Account:
                 self._check_repeat(said, earlier, flight)
             if not said.acceptances:
                 for before in self.players[said.key][: said.place]:
-                    if not (before.is_settled or any(part.put_by for part in before.parts) or self.was_ended_by_loss(before)):
+                    was_put_by = any(part.put_by for part in before.parts)
+                    if not (before.is_settled or was_put_by or self.was_ended_by_loss(before) or self.may_be_dropped(before)):
                         raise Violation(f"{said} is accepted before {before}")
                 for after in self.players[said.key][said.place + 1 :]:
                     if after.acceptances and flight.tenure.knows_finished(after.offset) and not flight.tenure.is_excluded:
@@ -191,7 +215,9 @@ class Account:
         if is_another:
             # Nothing could be said to the session that was parked, an end as little as anything else: the API lets it expire.
             was_parked = any(said.was_parked for said in self.players[flight.key] if before.head.offset <= said.offset)
-            if before.tenure is flight.tenure and not before.is_meant_to_end and not was_parked:
+            between = self.players[flight.key][before.head.place : flight.head.place]
+            was_end_too_old = bool(self.terms.too_old) and any(said.kind == "sessionEnd" and said.put_by for said in between)
+            if before.tenure is flight.tenure and not (before.is_meant_to_end or was_parked or was_end_too_old):
                 raise Violation(f"{flight.head} opens another session and leaves {before} open")
             return
         self.figures.openings_again += 1
@@ -215,9 +241,15 @@ class Account:
         said = flight.head
         head = session.told_head or session.head
         player = self.players[flight.key]
-        if any(before.put_by and before.acceptances for before in player) or flight.tenure.is_excluded or said.acceptances:
+        if (
+            any((before.put_by or self._was_perhaps_dropped(before)) and before.acceptances for before in player)
+            or flight.tenure.is_excluded
+            or said.acceptances
+        ):
             return
         if said.key in self.overwritten:
+            return
+        if session.is_told_with_gaps:
             return
         if self.terms.may_be_too_old and session.is_told_hardly:
             return  # something was too old to be tried once more
@@ -228,6 +260,10 @@ class Account:
                 raise Violation(f"before {said} was told {session.told}, and not {expected}")
         elif session.told != expected:
             raise Violation(f"before {said} was told {session.told}, and not {expected}")
+
+    def _was_perhaps_dropped(self, said: Said) -> bool:
+        """The API took it, and the relay may have dropped it for its age without knowing that."""
+        return self.may_be_dropped(said) and not any(one.was_heard for one in said.acceptances)
 
     # --- Kafka ------------------------------------------------------------------------------------------------------------------------
 
@@ -245,7 +281,7 @@ class Account:
         }
         for offset in covered - self._covered[partition]:
             for said in self._topic.saids[partition][offset]:
-                if not said.is_settled and not self.was_ended_by_loss(said):
+                if not (said.is_settled or self.was_ended_by_loss(said) or self.may_be_dropped(said)):
                     raise Violation(f"{said} is on record as finished, and is not: {point} {ranges}")
         if point.offset < self._committed[partition]:
             raise Violation(f"the committed offset goes back from {self._committed[partition]}: {point}")

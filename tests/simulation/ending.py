@@ -55,8 +55,10 @@ class _Walk:
                 self.account.figures.excuse("two reasons")
                 return False
             self._check_reason(said, letters.pop())
-        elif said.acceptances:
+        elif said.acceptances or said.was_skipped:
             self._check_delivery(said)
+        elif self.account.may_be_dropped(said):
+            self.account.figures.excuse("dropped for its age")
         elif self.account.was_ended_by_loss(said):
             self.state = "ended"
         elif any(part.letters for part in said.siblings):

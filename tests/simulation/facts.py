@@ -5,6 +5,8 @@ In: nothing. Out: values that the other modules fill and read, and `Violation`.
 
 from dataclasses import dataclass, field
 
+from relay.core.events import EventType
+from relay.core.policies import TooOld
 from relay.core.receipts import Ranges
 
 
@@ -49,6 +51,9 @@ class Terms:
     may_be_too_old: bool
     park_after_seconds: float
     repeat_seconds_max: float | None  # what was heard longer before a crash must not be repeated; None where nothing can be said
+    age_seconds_max: float
+    too_old: dict[EventType, TooOld]
+    skipped_when_unknown: frozenset[EventType]
     durable_seconds_max: float | None  # so long before a crash an opening was answered at most, if it must be opened again
 
 

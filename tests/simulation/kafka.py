@@ -51,7 +51,7 @@ class Topic:
         offset = self.ends[partition]
         self.ends[partition] += 1
         for part in said.parts:
-            part.offset, part.partition = offset, partition
+            part.offset, part.partition, part.appended_at = offset, partition, now
         record = Record(offset, said.key.encode(), said.value, timestamp_ms=int(wall * 1000), appended_at=now)
         self.records[partition].append(record)
         self.saids[partition][offset] = said.parts

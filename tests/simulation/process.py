@@ -24,8 +24,10 @@ from relay.core import receipts
 from relay.core.assignment import Assignment
 from relay.core.backoff import Backoff
 from relay.core.commands import OpenSession, SendEvent
+from relay.core.events import EventType
 from relay.core.inputs import Answered, Opened
 from relay.core.patience import Rules
+from relay.core.policies import TooOld, UnknownOutcome, skipped_when_unknown, too_old_by_kind
 from relay.core.pressure import Limits
 from relay.core.reasons import Reason
 from relay.core.router import Router
@@ -33,6 +35,7 @@ from relay.core.starts import Starts
 from relay.errors import FatalConsumerError
 from relay.kafka.dead_letters import DeadLetter
 from relay.kafka.source import CommitPoint, Committed, PartitionsAssigned, PartitionsLeaving, PartitionsLost, SourceMessage
+from relay.observe.account import account
 from relay.observe.metrics import Tallies
 from relay.observe.witness import Witness
 from relay.pump import Pump
@@ -41,6 +44,7 @@ if TYPE_CHECKING:
     from simulation.world import World
 
 DRAIN_SECONDS_MAX: Final = 20.0
+FRAME: Final = (EventType.SESSION_START, EventType.SESSION_COMPLETE, EventType.SESSION_END)
 
 
 @dataclass(frozen=True)
@@ -56,6 +60,7 @@ class Settings:
     def draw(cls, random: Random) -> "Settings":
         """Mostly the defaults, sometimes something small."""
         small = random.random() < 0.3
+        decides = random.random() < 0.3  # about single events
         has_few_lanes = random.random() < 0.05  # only what is forgotten makes room then, so it is forgotten soon
         return cls(
             receipt_seconds=random.choice((0.2, 0.2, 1.0)),
@@ -69,11 +74,25 @@ class Settings:
             ),
             rules=Rules(
                 backoff=Backoff(0.5, random.choice((2.0, 30.0)), 15.0),
-                age_seconds_max=30.0 if random.random() < 0.1 else 82_800.0,
+                age_seconds_max=random.choice((3.0, 30.0)) if random.random() < (0.5 if decides else 0.1) else 82_800.0,
+                too_old=_draw_too_old(random) if decides else {},
+                skipped_when_unknown=_draw_skipped(random) if decides else frozenset(),
                 idle_seconds_max=random.choice((5.0, 30.0)) if has_few_lanes or random.random() < 0.1 else 1_800.0,
                 park_after_seconds=random.choice((1.0, 5.0, 30.0)),
             ),
         )
+
+
+def _draw_too_old(random: Random) -> dict[EventType, TooOld]:
+    """Some kinds are not sent when they are old; what frames a session is never dropped."""
+    given = {kind: str(random.choice(list(TooOld))) for kind in EventType if random.random() < 0.5}
+    return too_old_by_kind(given | {kind: "set_aside" for kind in FRAME if given.get(kind) == "drop"})
+
+
+def _draw_skipped(random: Random) -> frozenset[EventType]:
+    """Some kinds do not go again when their answer was lost; an opening always does."""
+    given = {kind: str(random.choice(list(UnknownOutcome))) for kind in EventType if kind is not EventType.SESSION_START}
+    return skipped_when_unknown(given)
 
 
 class Process:
@@ -184,6 +203,7 @@ class Process:
         router, buffer = self.router, self.router.buffer
         counts = (
             router.in_flight,
+            self.pump.unfinished_count,
             buffer.event_count,
             buffer.byte_count,
             buffer.crowded_lanes,
@@ -194,10 +214,17 @@ class Process:
         )
         if any(counts):
             raise Violation(f"{self.name} is at rest, and has not come back to nothing: {counts}")
+        self._check_account()
         lanes = list(router.lanes())
         counted = (buffer.lane_count, router.sessions_open)
         if counted != (len(lanes), sum(lane.session_id is not None for lane in lanes)):
             raise Violation(f"{self.name} has miscounted its lanes and sessions: {counted}")
+
+    def _check_account(self) -> None:
+        """What was read is what became of it, to the last record."""
+        figures = account(self.tallies, not_committed=self.pump.unfinished_count + self.pump.left_count, extra=self.router.extra_outcomes)
+        if figures["unaccounted"]:
+            raise Violation(f"{self.name} has lost count: {figures}")
 
     def crash(self) -> None:
         """SIGKILL: everything in memory is gone; the group hears of it when its patience ends."""
@@ -214,6 +241,8 @@ class Process:
     def _exit(self, how: str) -> None:
         if not self.host.is_alive:
             return
+        if how == "exited":
+            self._check_account()
         self.host.die()
         self.thread.die()
         for tenure in self.tenures.values():

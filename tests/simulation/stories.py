@@ -56,6 +56,7 @@ class Said:
     place: int = -1  # within its session
 
     # What became of it.
+    appended_at: float = 0.0
     acceptances: list[Any] = field(default_factory=list)  # of Flight
     refusals: list[int] = field(default_factory=list)  # statuses that the API answered to it, in any process
     openings: int = 0  # API sessions that were opened while it stood at the head
@@ -64,13 +65,19 @@ class Said:
     failed_since: float | None = None  # when the first call failed for the moment while it stood at the head
     was_parked: bool = False
     was_joined_at: bool = False  # a session was opened for it, since none was known
+    was_unanswered_by: Any = None  # the Tenure in which its answer was lost last
+    was_skipped: bool = False  # its answer was lost, and its kind does not go again
     was_found_gone: bool = False  # 404 or 410 was the answer to it
 
     @property
     def is_settled(self) -> bool:
         """It needs nothing more, as far as anybody outside can see."""
         is_in_a_letter = any(one.letters for one in self.siblings)
-        return bool(self.acceptances or self.letters) or is_in_a_letter or (self.kind == "sessionEnd" and self.was_found_gone)
+        return (
+            bool(self.acceptances or self.letters or self.was_skipped)
+            or is_in_a_letter
+            or (self.kind == "sessionEnd" and self.was_found_gone)
+        )
 
     @property
     def parts(self) -> list["Said"]:

@@ -58,7 +58,7 @@ def what_is_open(player: list[Said], head: Said) -> list[Told]:
     states: dict[str, Told] = {}
     playing: list[Told] = []
     for said in player[_opening_before(head, player).place : head.place]:
-        if said.put_by or not said.acceptances:
+        if said.put_by or not (said.acceptances or said.was_skipped):
             continue
         what = (said.kind, repr(said.params), repr(said.metadata))
         for thing in _CLOSES.get(said.kind, ()):

@@ -166,6 +166,9 @@ class World:
             may_forget=rules.idle_seconds_max < SMALL_SECONDS,
             may_be_too_old=rules.age_seconds_max < SMALL_SECONDS,
             park_after_seconds=rules.park_after_seconds,
+            age_seconds_max=rules.age_seconds_max,
+            too_old=rules.too_old,
+            skipped_when_unknown=rules.skipped_when_unknown,
             repeat_seconds_max=receipt_seconds if is_plain else None,
             durable_seconds_max=None if faults.state_outages else 4 * faults.state_latency[1] + 0.05,
         )

@@ -314,6 +314,7 @@ def _router(settings: Settings, dialect: Dialect) -> Router:
             buffer_events_max=limits.buffer_events_max,
             session_events_max=limits.session_events_max,
             lanes_max=limits.lanes_max,
+            shed_pings_after_seconds=limits.shed_pings_after_seconds,
             reopenings_per_second_max=session.reopenings_per_second_max,
         ),
         rules=Rules(

@@ -101,6 +101,8 @@ class App:
         self.tallies.faults.learn(VOCABULARY)
         self.metrics = Metrics(self.tallies, version=relay.__version__)
         self.witness = Witness(lines_max=settings.admin.time_lines_max)
+        kind = (settings.api.dialect, settings.kafka.group_protocol, settings.session.state)
+        self.metrics.watch("config_info", lambda: {kind: 1})
         self._dialect = _dialect(settings, self.tallies)
         self.router = _router(settings, self._dialect)
         self._can_administer = can_administer
@@ -314,7 +316,6 @@ def _router(settings: Settings, dialect: Dialect) -> Router:
             buffer_events_max=limits.buffer_events_max,
             session_events_max=limits.session_events_max,
             lanes_max=limits.lanes_max,
-            shed_pings_after_seconds=limits.shed_pings_after_seconds,
             reopenings_per_second_max=session.reopenings_per_second_max,
         ),
         rules=Rules(

@@ -188,8 +188,7 @@ class Pump:
     @property
     def unfinished_count(self) -> int:
         """Records that were read and are not finished."""
-        letters_stored = sum(isinstance(one, StoredAside) for one in self._inbox)  # counted already, and not yet taken in
-        return self.router.unfinished_count + self.backlog.record_count - letters_stored
+        return self.router.unfinished_count + self.backlog.record_count
 
     @property
     def left_count(self) -> int:
@@ -418,7 +417,7 @@ class Pump:
         now = self._clock()
         if now - self._looked_at >= LOOK_SECONDS:
             self._looked_at = now
-            for command in (*self.router.park(now), *self.router.shed(now)):
+            for command in self.router.park(now):
                 self._perform[type(command)](command)
             self.standstills.look(self.router.assignments.values(), now)
             self._reporter.name_who_holds_back(self.router, self.standstills, now)

@@ -25,6 +25,7 @@ COMMANDS: Final = {
     "fake-api": "the strict fake API alone; it checks what it gets and misbehaves when told to",
     "simulate": "simulated players that produce to a topic",
     "validate": "check settings, and raw events in a file, without connecting to anything",
+    "check": "connect to Kafka and the API, and say of each thing whether it would serve; writes nothing",
     "health": "ask a running relay whether it is well",
     "top": "watch a running relay live",
     "sessions": "the player sessions that a running relay holds",

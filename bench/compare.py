@@ -132,11 +132,15 @@ class Api:
             stream.close()
 
 
-def build() -> None:
-    """Build what is not Python."""
+def build_go() -> None:
+    """Build the API server and the relay in Go."""
     BUILT.mkdir(parents=True, exist_ok=True)
     for folder, name in (("server", "server"), ("go_relay", "go-relay")):
         subprocess.run(["go", "build", "-o", str(BUILT / name), "."], cwd=PEERS / folder, check=True)
+
+
+def build_java() -> None:
+    """Build the peer in Java."""
     subprocess.run(
         ["mvn", "-q", "-B", "-ntp", "-f", str(PEERS / "parallel_consumer" / "pom.xml"), f"-Dbench.target={BUILT / 'java'}", "package"],
         check=True,
@@ -326,7 +330,9 @@ def main() -> None:
     peers = arguments.peers.split(",")
     if missing := [tool for tool in ("go", "java", "mvn") if shutil.which(tool) is None]:
         raise SystemExit(f"wanted on the PATH: {', '.join(missing)}")
-    build()
+    build_go()
+    if "parallel-consumer" in peers:
+        build_java()
     folder = Path(tempfile.mkdtemp(prefix="compare-"))
     print(f"logs are in {folder}", file=sys.stderr)
     results: list[Result] = []

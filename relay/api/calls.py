@@ -1,18 +1,20 @@
-"""The calls under way: a few tasks that take calls from a queue, so that a call costs no task of its own.
+"""The calls under way. Most leave at once, on a connection that is at hand, and cost no task; the others are for a few tasks that wait.
 
 In: commands, started by the pump. Out: each one's verdict, reported to the pump. The core bounds how many are started; there are never more
-tasks than calls have been under way at once.
+tasks than calls have had to wait at once.
 """
 
 import asyncio
 import time
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from typing import Protocol
 
 from relay.core.commands import OpenSession, SendEvent
 from relay.core.inputs import Answered, Verdict
 
+Hear = Callable[[Verdict, int], None]
 Report = Callable[[Answered], None]
 Broke = Callable[[BaseException], None]
 Observe = Callable[[str, int, float], None]
@@ -20,6 +22,13 @@ Observe = Callable[[str, int, float], None]
 
 class Performs(Protocol):
     """The client's face."""
+
+    def begin(self, command: OpenSession | SendEvent, hear: Hear, broke: Broke) -> bool:
+        """Carry out a command without waiting for anything but its answer, if that can be; else do nothing, and say False.
+
+        `broke` hears of a bug that came to light in the answer.
+        """
+        ...
 
     async def perform(self, command: OpenSession | SendEvent) -> tuple[Verdict, int]:
         """Carry out a command."""
@@ -39,6 +48,7 @@ class Calls:
         self._workers: set[asyncio.Task[None]] = set()
         self._report: Report = _nobody_listens
         self._broke: Broke = _nobody_listens
+        self._is_stopped = False
 
     def report_to(self, report: Report, broke: Broke) -> None:
         """Say who hears of the ends of calls, and of a bug that broke one."""
@@ -47,6 +57,15 @@ class Calls:
 
     def start(self, command: OpenSession | SendEvent) -> None:
         """Begin a call."""
+        if not self._client.begin(command, partial(self._heard, command, self._clock()), self._broke):
+            self._wait(command)
+
+    def _heard(self, command: OpenSession | SendEvent, began: float, verdict: Verdict, status: int) -> None:
+        if not self._is_stopped:
+            self._observe("send" if isinstance(command, SendEvent) else "open", status, self._clock() - began)
+            self._report(Answered(command.lane, verdict))
+
+    def _wait(self, command: OpenSession | SendEvent) -> None:
         self._queue.append(command)
         if self._idle:
             self._idle.pop().set_result(None)
@@ -56,7 +75,8 @@ class Calls:
             worker.add_done_callback(self._ended)
 
     async def stop(self) -> None:
-        """Give up what is still under way."""
+        """Give up what is still under way: nobody hears of it any more."""
+        self._is_stopped = True
         workers = list(self._workers)
         for worker in workers:
             worker.cancel()
@@ -69,8 +89,7 @@ class Calls:
                 command = self._queue.popleft()
                 began = self._clock()
                 verdict, status = await self._client.perform(command)
-                self._observe("send" if isinstance(command, SendEvent) else "open", status, self._clock() - began)
-                self._report(Answered(command.lane, verdict))
+                self._heard(command, began, verdict, status)
             called: asyncio.Future[None] = loop.create_future()
             self._idle.append(called)
             await called

@@ -4,17 +4,23 @@ In: `OpenSession` and `SendEvent`. Out: a `Verdict`, always: no failure of the o
 
 The client speaks to `httpx.AsyncBaseTransport` itself: `AsyncClient` would add cookies, redirects and a hundred microseconds to each call,
 and the relay wants none of them. The session's path goes as httpx's `target` extension beside one base URL, since to parse a URL for each
-session would cost more than the rest of the request.
+session would cost more than the rest of the request. Our own transport also takes a POST as plain bytes when a connection is at hand; both
+ways send the same request and read the answer alike.
 """
 
 import time
 from collections.abc import Callable, Mapping
 from email.utils import parsedate_to_datetime
+from functools import partial
 from typing import Final
 
 import httpx
 
+from relay.api.calls import Broke, Hear
+from relay.api.connection import Answer as RawAnswer
+from relay.api.connection import encode_head
 from relay.api.dialect import ApiCall, Dialect, Untranslatable
+from relay.api.transport import Destination, Transport
 from relay.core.commands import OpenSession, SendEvent
 from relay.core.inputs import Refused, Verdict
 from relay.core.reasons import Reason
@@ -46,17 +52,31 @@ class ApiClient:
     ) -> None:
         """Speak a dialect to one host, over a transport that the client does not own."""
         self._transport = transport
+        self._direct = transport if isinstance(transport, Transport) else None
         self._dialect = dialect
         self._url = httpx.URL(url)
-        self._headers: list[tuple[bytes, bytes]] = []
-        self.carry(headers or {})
         self._timeout = dict.fromkeys(("connect", "read", "write", "pool"), timeout_seconds)
+        self._headers: list[tuple[bytes, bytes]] = []
+        self._destination = Destination(self._url, b"", self._timeout)
+        self.carry(headers or {})
         self._wall_clock = wall_clock
 
     def carry(self, headers: Mapping[str, str]) -> None:
         """Send these headers with each request from now on, besides those of the relay's own."""
         own = {"host": self._url.netloc.decode("ascii"), "content-type": "application/json", "accept": "application/json"}
         self._headers = [(name.encode("ascii"), value.encode("latin-1")) for name, value in (own | dict(headers)).items()]
+        self._destination = Destination(self._url, encode_head(self._headers), self._timeout)
+
+    def begin(self, command: OpenSession | SendEvent, hear: Hear, broke: Broke) -> bool:
+        """Carry out a command on a connection that is at hand; False when there is none, or when something is odd about the command."""
+        if self._direct is None:
+            return False
+        try:
+            call = self._dialect.sending(command) if isinstance(command, SendEvent) else self._dialect.opening(command)
+            heard = partial(self._heard, command, hear, broke)
+            return self._direct.post_at_once(self._destination, call.target, call.body, heard)
+        except (Untranslatable, httpx.LocalProtocolError):
+            return False
 
     async def perform(self, command: OpenSession | SendEvent) -> tuple[Verdict, int]:
         """Carry out a command: what its answer means, and the status (0 without an answer)."""
@@ -67,12 +87,41 @@ class ApiClient:
 
     async def _perform(self, command: OpenSession | SendEvent) -> tuple[Verdict, int]:
         if isinstance(command, SendEvent):
-            answer = await self._post(self._dialect.sending(command))
-            if answer is ACCEPTED_ANSWER:
-                return ACCEPTED, ACCEPTED_ANSWER.status
-            return self._dialect.judge_sending(answer), _status(answer)
-        answer = await self._post(self._dialect.opening(command), reads_success=True)
-        return self._dialect.judge_opening(answer), _status(answer)
+            return self._judge(command, await self._post(self._dialect.sending(command)))
+        return self._judge(command, await self._post(self._dialect.opening(command), reads_success=True))
+
+    def _judge(self, command: OpenSession | SendEvent, answer: Answer | Unreachable) -> tuple[Verdict, int]:
+        if answer is ACCEPTED_ANSWER:
+            return ACCEPTED, ACCEPTED_ANSWER.status
+        judge = self._dialect.judge_sending if isinstance(command, SendEvent) else self._dialect.judge_opening
+        return judge(answer), answer.status if isinstance(answer, Answer) else 0
+
+    # --- by way of our own transport ----------------------------------------------------------------------------------------------
+
+    def _heard(self, command: OpenSession | SendEvent, hear: Hear, broke: Broke, raw: RawAnswer | httpx.TransportError) -> None:
+        try:
+            hear(*self._judge(command, self._answer(raw, reads_success=not isinstance(command, SendEvent))))
+        except Exception as bug:  # noqa: BLE001  # it would end in the event loop, and nobody would hear of this call again
+            broke(bug)
+
+    def _answer(self, raw: RawAnswer | httpx.TransportError, *, reads_success: bool) -> Answer | Unreachable:
+        if isinstance(raw, httpx.TransportError):
+            return _unreachable(raw)
+        status, headers, content = raw
+        if status in _OK and not reads_success:
+            return _accepted(status)
+        response = httpx.Response(status, headers=headers, stream=httpx.ByteStream(content))
+        body = b""
+        try:
+            for chunk in response.iter_bytes():
+                body += chunk
+                if len(body) >= ANSWER_BYTES_READ_MAX:
+                    break
+        except httpx.DecodingError:
+            body = b""  # a content encoding that is none: the status still counts
+        return self._read_head(response, body)
+
+    # --- by way of any other ------------------------------------------------------------------------------------------------------
 
     async def _post(self, call: ApiCall, *, reads_success: bool = False) -> Answer | Unreachable:
         request = httpx.Request(
@@ -85,10 +134,10 @@ class ApiClient:
         try:
             response = await self._transport.handle_async_request(request)
             if response.status_code in _OK and not reads_success and type(response.stream) is httpx.ByteStream:
-                return ACCEPTED_ANSWER if response.status_code == ACCEPTED_ANSWER.status else Answer(response.status_code)
+                return _accepted(response.status_code)
             return await self._read(response)
         except httpx.TransportError as error:
-            return Unreachable(_cause(error), was_sent=not isinstance(error, _NOT_SENT))
+            return _unreachable(error)
 
     async def _read(self, response: httpx.Response) -> Answer:
         body = b""
@@ -98,9 +147,12 @@ class ApiClient:
                 if len(body) >= ANSWER_BYTES_READ_MAX:
                     break
         except httpx.DecodingError:
-            body = b""  # a content encoding that is none: the status still counts
+            body = b""
         finally:
             await response.aclose()
+        return self._read_head(response, body)
+
+    def _read_head(self, response: httpx.Response, body: bytes) -> Answer:
         headers = response.headers
         return Answer(
             response.status_code,
@@ -124,8 +176,13 @@ class ApiClient:
 ACCEPTED_ANSWER: Final = Answer(204)
 
 
-def _status(answer: Answer | Unreachable) -> int:
-    return answer.status if isinstance(answer, Answer) else 0
+def _accepted(status: int) -> Answer:
+    """A success that says nothing more; nearly all are the one that is made already."""
+    return ACCEPTED_ANSWER if status == ACCEPTED_ANSWER.status else Answer(status)
+
+
+def _unreachable(error: httpx.TransportError) -> Unreachable:
+    return Unreachable(_cause(error), was_sent=not isinstance(error, _NOT_SENT))
 
 
 def _cause(error: httpx.TransportError) -> str:

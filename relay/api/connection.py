@@ -1,7 +1,7 @@
 """One keep-alive connection: the bytes of a request go out in one write, the answer is put together from what comes back.
 
-In: a whole request and when patience ends, then whatever the socket brings. Out: a future of the answer; and to the owner, whether
-the connection may carry another request or is gone.
+In: a whole request, when patience ends and who hears of it, then whatever the socket brings. Out: the answer or what went wrong, told once;
+and to the owner, whether the connection may carry another request or is gone.
 
 The owner is told `release` when an answer is complete and nothing speaks against another request, `forget` as soon as there will be no
 other, and `lost` when the socket is closed. A connection without a request that receives anything but its end is closed: what a server
@@ -14,6 +14,7 @@ import re
 import select
 import ssl
 import sys
+from collections.abc import Callable, Iterable
 from typing import Final, Protocol, TypeAlias, cast
 
 import httptools
@@ -29,6 +30,7 @@ REFUSED_HANDSHAKE: Final = ("CERTIFICATE", "UNKNOWN_CA", "ACCESS_DENIED", "HANDS
 
 RawHeaders: TypeAlias = list[tuple[bytes, bytes]]
 Answer: TypeAlias = tuple[int, RawHeaders, bytes]
+Hear: TypeAlias = Callable[[Answer | httpx.TransportError], None]
 
 
 # What a header means to the one who frames the message.
@@ -86,6 +88,18 @@ def encode_request(request: httpx.Request, body: bytes) -> bytes:
     return b"\r\n".join(parts)
 
 
+def encode_head(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
+    """The headers of many requests, encoded once."""
+    return b"".join(_lines[header][0] + b"\r\n" for header in headers)
+
+
+def encode_post(target: bytes, head: bytes, body: bytes) -> bytes:
+    """A whole POST with such a head: byte for byte what `encode_request` makes of the same request."""
+    if target.translate(None, VISIBLE):
+        raise httpx.LocalProtocolError("the target has a character that it must not have")
+    return b"POST %b HTTP/1.1\r\n%bcontent-length: %d\r\n\r\n%b" % (target, head, len(body), body)
+
+
 class Owner(Protocol):
     """Who lends connections out."""
 
@@ -108,9 +122,9 @@ class Connection(asyncio.Protocol):
         "_body_bytes",
         "_bytes_received",
         "_bytes_unchecked",
-        "_future",
         "_has_surplus",
         "_headers",
+        "_hear",
         "_is_complete",
         "_loop",
         "_may_go_on",
@@ -134,7 +148,7 @@ class Connection(asyncio.Protocol):
         self._bytes_unchecked = min(answer_bytes_max, HEAD_BYTES_MAX)  # no limit can be broken by so few
         self._parser = httptools.HttpResponseParser(self)
         self._transport: asyncio.Transport | None = None
-        self._future: asyncio.Future[Answer] | None = None
+        self._hear: Hear | None = None
         self._status = 0
         self._headers: RawHeaders = []
         self._body: list[bytes] = []
@@ -152,30 +166,27 @@ class Connection(asyncio.Protocol):
 
     # What the owner and the one who sends ask for.
 
-    def send(self, message: bytes, *, read_seconds: float | None, write_seconds: float | None) -> asyncio.Future[Answer]:
-        """Hand a whole request to the socket; the future is its answer."""
+    def send(self, message: bytes, hear: Hear, *, read_seconds: float | None, write_seconds: float | None) -> None:
+        """Hand a whole request to the socket; `hear` is told how it ended, unless it is abandoned."""
         assert self._transport is not None
-        assert self._future is None, "one request at a time"
+        assert self._hear is None, "one request at a time"
         self._expect_answer()
         now = self._loop.time()
         self._read_by = math.inf if read_seconds is None else now + read_seconds
         self._written_by = math.inf if write_seconds is None else now + write_seconds
-        self._future = future = self._loop.create_future()
+        self._hear = hear
         self._transport.write(message)
-        return future
 
-    def abandon(self, future: asyncio.Future[Answer]) -> None:
+    def abandon(self, hear: Hear) -> None:
         """Nobody waits for this answer any more. If it is still to come, the connection is of no use."""
-        if self._future is future:
-            self._future = None
+        if self._hear is hear:
+            self._hear = None
             self.abort()
-        elif not future.cancelled():
-            future.exception()  # an answer or a failure came at the very moment; asyncio complains of a failure nobody looked at
 
     @property
     def is_busy(self) -> bool:
         """Whether a request waits for its answer."""
-        return self._future is not None
+        return self._hear is not None
 
     def is_quiet(self, now: float) -> bool:
         """Whether an idle connection may be trusted: the end of a connection may lie in the kernel, not yet read by the loop."""
@@ -199,10 +210,10 @@ class Connection(asyncio.Protocol):
 
     def fail(self, error: httpx.TransportError) -> None:
         """End the request that waits, if any, and the connection with it."""
-        future, self._future = self._future, None
+        hear, self._hear = self._hear, None
         self.abort()
-        if future is not None and not future.done():
-            future.set_exception(error)
+        if hear is not None:
+            hear(error)
 
     def close(self) -> None:
         """Take leave of the server."""
@@ -230,7 +241,7 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Some of the answer came."""
-        if self._future is None:
+        if self._hear is None:
             self.abort()
             return
         self._bytes_received += len(data)
@@ -254,7 +265,7 @@ class Connection(asyncio.Protocol):
         """The socket is closed, whoever closed it."""
         self._retire()
         self._owner.lost(self)
-        if self._future is None:
+        if self._hear is None:
             return
         if exc is None and self._status and self._ends_with_connection():
             self._finish(may_go_on=False)
@@ -332,11 +343,11 @@ class Connection(asyncio.Protocol):
         return not any(name.lower() in {b"content-length", b"transfer-encoding"} for name, _ in self._headers)
 
     def _finish(self, *, may_go_on: bool) -> None:
-        future, self._future = self._future, None
+        hear, self._hear = self._hear, None
         self._read_by = self._written_by = math.inf
-        if future is not None and not future.done():
-            future.set_result((self._status, self._headers, b"".join(self._body)))
         if may_go_on and self.is_open:
             self._owner.release(self)
         else:
             self.close()
+        if hear is not None:
+            hear((self._status, self._headers, b"".join(self._body)))

@@ -15,6 +15,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Final, Protocol
 
+from relay.api.calls import Broke, Hear, Performs
 from relay.api.token_endpoint import NoToken, Token
 from relay.core.commands import OpenSession, SendEvent
 from relay.core.inputs import Misconfigured, TryAgain, Verdict
@@ -47,14 +48,6 @@ class Credentials(Protocol):
         ...
 
 
-class Performs(Protocol):
-    """The client's face."""
-
-    async def perform(self, command: OpenSession | SendEvent) -> tuple[Verdict, int]:
-        """Carry out a command."""
-        ...
-
-
 class Authorized:
     """A client, none of whose calls leaves without credentials; a refusal that fresh ones may mend is the moment's fault."""
 
@@ -62,6 +55,15 @@ class Authorized:
         """Whoever keeps the credentials has put them into the client."""
         self._client = client
         self._credentials = credentials
+
+    def begin(self, command: OpenSession | SendEvent, hear: Hear, broke: Broke) -> bool:
+        """Carry out a command at once, if there is something to carry and nothing else to wait for."""
+        carried = self._credentials.current
+
+        def judged(verdict: Verdict, status: int) -> None:
+            hear(self._judge(verdict, status, carried), status)
+
+        return bool(carried) and self._client.begin(command, judged, broke)
 
     async def perform(self, command: OpenSession | SendEvent) -> tuple[Verdict, int]:
         """Carry out a command: what its answer means, and the status (0 when it did not leave)."""
@@ -72,9 +74,10 @@ class Authorized:
                 return failure, 0
         carried = credentials.current
         verdict, status = await self._client.perform(command)
-        if status in REFUSALS and credentials.refused(carried):
-            return TryAgain(CREDENTIALS, status), status
-        return verdict, status
+        return self._judge(verdict, status, carried), status
+
+    def _judge(self, verdict: Verdict, status: int, carried: str) -> Verdict:
+        return TryAgain(CREDENTIALS, status) if status in REFUSALS and self._credentials.refused(carried) else verdict
 
 
 class Tokens:

@@ -26,7 +26,7 @@ from typing import Final, NamedTuple, TypeAlias, cast
 
 import httpx
 
-from relay.api.connection import Connection, encode_request
+from relay.api.connection import Answer, Connection, Hear, encode_post, encode_request
 
 NOT_SENT: Final = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol)
 
@@ -38,6 +38,14 @@ GOODBYE_SECONDS: Final = 1.0  # for the server's half of a TLS farewell
 
 Limits: TypeAlias = Mapping[str, float | None]
 NO_LIMITS: Final[Limits] = {}
+
+
+class Destination(NamedTuple):
+    """What many requests have in common."""
+
+    url: httpx.URL
+    head: bytes  # of `encode_head`
+    limits: Limits
 
 
 class Origin(NamedTuple):
@@ -281,16 +289,24 @@ class Transport(httpx.AsyncBaseTransport):
             message = encode_request(request, body)
             limits = cast("Limits", request.extensions.get("timeout", NO_LIMITS))
             connection = pool.take() or await pool.obtain(limits)
-            answer = connection.send(message, read_seconds=limits.get("read"), write_seconds=limits.get("write"))
-            try:
-                status, headers, content = await answer
-            except asyncio.CancelledError:
-                connection.abandon(answer)
-                raise
+            status, headers, content = await _exchange(connection, message, limits)
         except httpx.TransportError as error:
             error.request = request
             raise
         return httpx.Response(status, headers=headers, stream=httpx.ByteStream(content), request=request)
+
+    def post_at_once(self, destination: Destination, target: bytes, body: bytes, hear: Hear) -> bool:
+        """Send a POST now, if a connection is at hand, and let `hear` be told how it ended; False, and nothing has left, if none is.
+
+        The same request and the same answer as by `handle_async_request`, without httpx's types in between and without a task to wake.
+        """
+        message = encode_post(target, destination.head, body)
+        connection = self._pool_for(destination.url).take()
+        if connection is None:
+            return False
+        limits = destination.limits
+        connection.send(message, hear, read_seconds=limits.get("read"), write_seconds=limits.get("write"))
+        return True
 
     def _pool_for(self, url: httpx.URL) -> Pool:
         # Each httpx.Request wraps the URL anew around the same parsed parts, which never change: seen once, they need no second look.
@@ -316,6 +332,28 @@ class Transport(httpx.AsyncBaseTransport):
     async def aclose(self) -> None:
         """Close every connection."""
         await asyncio.gather(*(pool.aclose() for pool in self._pools.values()))
+
+
+async def _exchange(connection: Connection, message: bytes, limits: Limits) -> Answer:
+    """A request and its answer. Who is cancelled meanwhile takes the connection with him."""
+    future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+
+    def hear(answer: Answer | httpx.TransportError) -> None:
+        if future.done():  # cancelled at this very moment
+            return
+        if isinstance(answer, httpx.TransportError):
+            future.set_exception(answer)
+        else:
+            future.set_result(answer)
+
+    connection.send(message, hear, read_seconds=limits.get("read"), write_seconds=limits.get("write"))
+    try:
+        return await future
+    except asyncio.CancelledError:
+        connection.abandon(hear)
+        if future.done() and not future.cancelled():
+            future.exception()  # it failed at this very moment; asyncio complains of a failure that nobody looked at
+        raise
 
 
 async def _read_whole(stream: httpx.SyncByteStream | httpx.AsyncByteStream) -> bytes:

@@ -72,7 +72,7 @@ class Counted(NamedTuple):
     reason: str
     path: str
     problem: str
-    times: int
+    count: int
 
 
 class Faults:

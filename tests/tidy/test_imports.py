@@ -30,10 +30,9 @@ MAY_IMPORT = {
     "health": {"parts"},
     "readings": {"observe", "parts"},
     "looks": {"health", "parts"},
-    "check": {"api", "kafka"},
-    "app": {"check", "input", "kafka", "observe", "api", "settings", "pump", "parts", "health", "readings", "looks"},
+    "app": {"input", "kafka", "observe", "api", "settings", "pump", "parts", "health", "readings", "looks"},
     "sandbox": {"input", "kafka", "observe", "api", "settings", "pump", "app"},
-    "cli": {"check", "input", "kafka", "observe", "api", "settings", "pump", "app", "sandbox"},
+    "cli": {"input", "kafka", "observe", "api", "settings", "pump", "app", "sandbox"},
     "__main__": {"cli"},
 }
 

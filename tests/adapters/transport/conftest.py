@@ -220,13 +220,23 @@ class Carrier:
         return response
 
 
-@pytest.fixture(params=["fast-asyncio", "fast-uvloop", "stock"])
+CARRIERS = {
+    "fast-asyncio": Carrier(is_stock=False, loop_factory=asyncio.new_event_loop),
+    "fast-uvloop": Carrier(is_stock=False, loop_factory=uvloop.new_event_loop),
+    "stock": Carrier(is_stock=True, loop_factory=asyncio.new_event_loop),
+}
+
+
+@pytest.fixture(params=CARRIERS)
 def carrier(request: pytest.FixtureRequest) -> Carrier:
     """A transport under test."""
-    return Carrier(
-        is_stock=request.param == "stock",
-        loop_factory=uvloop.new_event_loop if request.param.endswith("uvloop") else asyncio.new_event_loop,
-    )
+    return CARRIERS[request.param]
+
+
+@pytest.fixture(params=["fast-asyncio", "fast-uvloop"])
+def only_ours(request: pytest.FixtureRequest) -> Carrier:
+    """Our transport, for what httpx's has no way to do."""
+    return CARRIERS[request.param]
 
 
 @pytest.fixture

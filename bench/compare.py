@@ -25,6 +25,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 from confluent_kafka import Producer, libversion
 from confluent_kafka.admin import AdminClient, NewTopic
@@ -100,6 +101,22 @@ class Result:
         return statistics.median(getattr(turn, figure) for turn in self.turns)
 
 
+class Counts(Protocol):
+    """The face of an API server."""
+
+    pid: int
+    url: str
+    authority: Path | None
+
+    def taken(self) -> int:
+        """How many openings and events it has taken."""
+        ...
+
+    def close(self) -> None:
+        """Stop it."""
+        ...
+
+
 class Api:
     """The API server, as a process."""
 
@@ -156,10 +173,11 @@ def command(peer: str) -> list[str]:
         "go": [str(BUILT / "go-relay")],
         "parallel-consumer": ["java", "-Xmx2g", "-cp", f"{java}/classes:{java}/lib/*", "peer.Peer"],
         "naive": [sys.executable, str(PEERS / "naive.py")],
+        "reference": [sys.executable, str(HERE / "reference.py")],
     }[peer]
 
 
-def environment(peer: str, shape: Shape, bootstrap: str, topic: str, api: Api) -> dict[str, str]:
+def environment(peer: str, shape: Shape, bootstrap: str, topic: str, api: Counts) -> dict[str, str]:
     """What a peer is told."""
     group = f"bench-{time.time_ns()}"
     if peer not in {"relay", "httpx"}:
@@ -178,9 +196,9 @@ def environment(peer: str, shape: Shape, bootstrap: str, topic: str, api: Api) -
     return os.environ | told | ({"RELAY_API__CA_FILE": str(api.authority)} if api.authority else {})
 
 
-def turn(peer: str, shape: Shape, bootstrap: str, topic: str, folder: Path) -> Turn:
+def turn(peer: str, shape: Shape, bootstrap: str, topic: str, folder: Path, *, api: Counts | None = None) -> Turn:  # noqa: PLR0913
     """One peer over one topic."""
-    api = Api(shape, folder)
+    api = api or Api(shape, folder)
     log = (folder / f"{shape.name}-{peer}.log").open("w")
     process = subprocess.Popen(command(peer), env=environment(peer, shape, bootstrap, topic, api), stdout=log, stderr=log)
     events = min(shape.events, SLOW_EVENTS) if peer in SLOW_PEERS else shape.events
@@ -202,7 +220,7 @@ def turn(peer: str, shape: Shape, bootstrap: str, topic: str, folder: Path) -> T
         api.close()
 
 
-def _wait(api: Api, process: "subprocess.Popen[bytes]", count: int) -> int:
+def _wait(api: Counts, process: "subprocess.Popen[bytes]", count: int) -> int:
     deadline = time.monotonic() + DEADLINE_SECONDS
     while (taken := api.taken()) < count:
         if process.poll() is not None:

@@ -9,7 +9,6 @@ under way at once), or nothing (`none`).
 """
 
 import argparse
-import asyncio
 import os
 import signal
 import statistics
@@ -19,8 +18,6 @@ import time
 import urllib.request
 from pathlib import Path
 
-import httptools
-import uvloop
 from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient, NewTopic
 
@@ -34,46 +31,6 @@ VARIANTS: dict[str, tuple[dict[str, str], dict[str, str]]] = {
     "transport": ({"RELAY_API__TRANSPORT": "fast"}, {"RELAY_API__TRANSPORT": "httpx"}),
     "connections": ({"RELAY_API__CONCURRENCY_MAX": "2000"}, {"RELAY_API__CONCURRENCY_MAX": "64"}),
 }
-
-
-class Answering(asyncio.Protocol):
-    """Opens whatever is a session, and takes whatever is an event."""
-
-    opened = 0
-
-    def __init__(self) -> None:
-        """Begin with no request."""
-        self._parser = httptools.HttpRequestParser(self)
-        self._target = b""
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Keep the transport."""
-        self._transport = transport
-
-    def data_received(self, data: bytes) -> None:
-        """Parse."""
-        self._parser.feed_data(data)
-
-    def on_url(self, url: bytes) -> None:
-        """Keep the target."""
-        self._target = url
-
-    def on_message_complete(self) -> None:
-        """Answer."""
-        if self._target.endswith(b"/sessions"):
-            Answering.opened += 1
-            answer = b"HTTP/1.1 201 Created\r\nLocation: /api/v1/sessions/%064x\r\nContent-Length: 0\r\n\r\n" % Answering.opened
-        else:
-            answer = b"HTTP/1.1 204 No Content\r\n\r\n"
-        self._transport.write(answer)  # type: ignore[attr-defined]
-
-
-async def serve() -> None:
-    """Print the port, and answer until the parent goes away."""
-    loop = asyncio.get_running_loop()
-    server = await loop.create_server(Answering, "127.0.0.1", 0, backlog=4096)
-    print(server.sockets[0].getsockname()[1], flush=True)
-    await loop.run_in_executor(None, sys.stdin.read)
 
 
 def produce(bootstrap: str, topic: str, *, events: int, sessions: int) -> int:
@@ -154,7 +111,7 @@ def main() -> None:
     topic = f"bench-relay-{arguments.sessions}"
     count = produce(arguments.bootstrap, topic, events=arguments.events, sessions=arguments.sessions)
     variants = VARIANTS.get(arguments.compare, ({},))
-    command = [sys.executable, __file__, "serve"]
+    command = [sys.executable, str(Path(__file__).with_name("answering.py"))]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:
         assert server.stdin is not None
         assert server.stdout is not None
@@ -176,7 +133,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    if sys.argv[1:] == ["serve"]:
-        uvloop.run(serve())
-    else:
-        main()
+    main()

@@ -11,6 +11,7 @@ import ssl
 import time
 from collections.abc import Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack, suppress
+from functools import partial
 from typing import TypedDict
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
@@ -27,6 +28,10 @@ from relay.api.edge import MediaEdge
 from relay.api.edge_words import VOCABULARY
 from relay.api.token_endpoint import Application, NoToken, Token, TokenEndpoint
 from relay.api.transport import Transport, stock_transport, tls_context
+from relay.check.api import Reach
+from relay.check.findings import Report
+from relay.check.kafka import Wanted
+from relay.check.whole import check_all
 from relay.core.backoff import Backoff
 from relay.core.patience import Rules
 from relay.core.policies import skipped_when_unknown, too_old_by_kind
@@ -101,6 +106,8 @@ class App:
         self.tallies.faults.learn(VOCABULARY)
         self.metrics = Metrics(self.tallies, version=relay.__version__)
         self.witness = Witness(lines_max=settings.admin.time_lines_max)
+        kind = (settings.api.dialect, settings.kafka.group_protocol, settings.session.state)
+        self.metrics.watch("config_info", lambda: {kind: 1})
         self._dialect = _dialect(settings, self.tallies)
         self.router = _router(settings, self._dialect)
         self._can_administer = can_administer
@@ -314,6 +321,7 @@ def _router(settings: Settings, dialect: Dialect) -> Router:
             buffer_events_max=limits.buffer_events_max,
             session_events_max=limits.session_events_max,
             lanes_max=limits.lanes_max,
+            shed_pings_after_seconds=limits.shed_pings_after_seconds,
             reopenings_per_second_max=session.reopenings_per_second_max,
         ),
         rules=Rules(
@@ -331,21 +339,23 @@ def _router(settings: Settings, dialect: Dialect) -> Router:
 
 
 def _transport(settings: Settings) -> httpx.AsyncBaseTransport:
+    return _transport_to(settings, settings.api.url, _tls(settings), connections_max=settings.api.concurrency_max)
+
+
+def _tls(settings: Settings) -> ssl.SSLContext:
     api = settings.api
-    tls = tls_context(api.ca_file, api.client_cert_file, api.client_key_file)
-    return _transport_to(settings, api.url, tls, connections_max=api.concurrency_max)
+    try:
+        return tls_context(api.ca_file, api.client_cert_file, api.client_key_file)
+    except (ssl.SSLError, OSError) as error:
+        files = "RELAY_API__CA_FILE, RELAY_API__CLIENT_CERT_FILE or RELAY_API__CLIENT_KEY_FILE"
+        raise SettingsError(f"{files}: cannot be used ({error.strerror or 'no PEM'}); give certificates and key as PEM") from error
 
 
 def _transport_to(settings: Settings, address: str, tls: ssl.SSLContext, *, connections_max: int) -> httpx.AsyncBaseTransport:
     api = settings.api
     if api.transport == "httpx":
-        url = urlsplit(address)
-        is_direct = proxy_bypass(url.hostname or "")
         return stock_transport(
-            connections_max=connections_max,
-            tls=tls,
-            idle_seconds_max=api.connection_idle_seconds_max,
-            proxy_url=None if is_direct else getproxies().get(url.scheme),  # HTTPS_PROXY, NO_PROXY and their like
+            connections_max=connections_max, tls=tls, idle_seconds_max=api.connection_idle_seconds_max, proxy_url=_proxy_url(address)
         )
     return Transport(
         connections_max=connections_max,
@@ -353,6 +363,12 @@ def _transport_to(settings: Settings, address: str, tls: ssl.SSLContext, *, conn
         idle_seconds_max=api.connection_idle_seconds_max,
         age_seconds_max=api.connection_age_seconds_max,
     )
+
+
+def _proxy_url(address: str) -> str | None:
+    """What HTTPS_PROXY, NO_PROXY and their like say."""
+    url = urlsplit(address)
+    return None if proxy_bypass(url.hostname or "") else getproxies().get(url.scheme)
 
 
 def _client(settings: Settings, dialect: Dialect, transport: httpx.AsyncBaseTransport) -> ApiClient:
@@ -368,9 +384,7 @@ def _tokens(settings: Settings, client: ApiClient, stack: AsyncExitStack, tallie
     oauth, current = settings.oauth, settings
     if oauth.token_url is None:
         return None
-    transport = _transport_to(settings, oauth.token_url, tls_context(oauth.ca_file), connections_max=1)
-    stack.push_async_callback(transport.aclose)
-    endpoint = TokenEndpoint(transport, oauth.token_url, timeout_seconds=oauth.timeout_seconds)
+    endpoint = _token_endpoint(settings, oauth.token_url, stack)
 
     async def fetch() -> Token | NoToken:
         nonlocal current
@@ -381,6 +395,16 @@ def _tokens(settings: Settings, client: ApiClient, stack: AsyncExitStack, tallie
         client.carry({**_headers(current), "Authorization": f"Bearer {token}"})
 
     return Tokens(fetch, carry=carry, counted=tallies.token_refreshed, ahead_seconds=oauth.refresh_seconds_ahead)
+
+
+def _token_endpoint(settings: Settings, url: str, stack: AsyncExitStack) -> TokenEndpoint:
+    try:
+        tls = tls_context(settings.oauth.ca_file)
+    except (ssl.SSLError, OSError) as error:
+        raise SettingsError("RELAY_OAUTH__CA_FILE: cannot be used; give certificates as PEM") from error
+    transport = _transport_to(settings, url, tls, connections_max=1)
+    stack.push_async_callback(transport.aclose)
+    return TokenEndpoint(transport, url, timeout_seconds=settings.oauth.timeout_seconds)
 
 
 def _application(settings: Settings) -> Application:
@@ -459,6 +483,37 @@ def _memoirs(settings: Settings, kafka: Outside, tallies: Tallies, loop: asyncio
     return StateTopic(
         name_of=_state_topic_names(settings), group_id=settings.kafka.group_id, loop=loop, skipped=tallies.memoir_skipped, **kafka
     )
+
+
+async def check(settings: Settings, *, seconds_max: float) -> Report:
+    """Ask everything that the relay needs whether it would serve; for the command line. Writes nothing."""
+    kafka, api, oauth = settings.kafka, settings.api, settings.oauth
+    wanted = Wanted(
+        bootstrap_servers=kafka.bootstrap_servers,
+        client=kafka.client,
+        topics=kafka.topics,
+        group_id=kafka.group_id,
+        dead_letter_topic=kafka.dead_letter_topic_name,
+        state_topic_of=_state_topic_names(settings) if settings.session.state == "kafka" else None,
+        may_create=kafka.create_topics,
+    )
+    async with AsyncExitStack() as stack:
+        transport = _transport(settings)
+        stack.push_async_callback(transport.aclose)
+        fetch = None
+        if oauth.token_url is not None:
+            endpoint = _token_endpoint(settings, oauth.token_url, stack)
+            fetch = partial(endpoint.fetch, _application(settings))
+        reach = Reach(
+            url=api.url,
+            transport=transport,
+            tls=_tls(settings),
+            headers=_headers(settings),
+            seconds=min(api.timeout_seconds, seconds_max),
+            is_direct=api.transport != "httpx" or _proxy_url(api.url) is None,
+            fetch_token=fetch,
+        )
+        return await check_all(wanted, reach, _dialect(settings, Tallies()), seconds_max=seconds_max)
 
 
 async def carry_over(settings: Settings, *, topic: str, new: str, partitioner: Partitioner, is_for_real: bool) -> dict[str, object]:

@@ -188,7 +188,8 @@ class Pump:
     @property
     def unfinished_count(self) -> int:
         """Records that were read and are not finished."""
-        return self.router.unfinished_count + self.backlog.record_count
+        letters_stored = sum(isinstance(one, StoredAside) for one in self._inbox)  # counted already, and not yet taken in
+        return self.router.unfinished_count + self.backlog.record_count - letters_stored
 
     @property
     def left_count(self) -> int:
@@ -417,7 +418,7 @@ class Pump:
         now = self._clock()
         if now - self._looked_at >= LOOK_SECONDS:
             self._looked_at = now
-            for command in self.router.park(now):
+            for command in (*self.router.park(now), *self.router.shed(now)):
                 self._perform[type(command)](command)
             self.standstills.look(self.router.assignments.values(), now)
             self._reporter.name_who_holds_back(self.router, self.standstills, now)

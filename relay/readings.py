@@ -24,6 +24,11 @@ def watch(metrics: Metrics, parts: Parts, *, is_ready: Callable[[], bool]) -> No
         now, since = time.monotonic(), pump.standstills.since()
         return {(one.topic, str(one.partition)): now - since.get(one, now) for one in router.assignments.values()}
 
+    def lag_seconds() -> Reading:
+        now = time.monotonic()
+        oldest = {place: one.ledger.oldest_appended_at for place, one in router.assignments.items()}
+        return {(topic, str(partition)): 0.0 if at is None else max(0.0, now - at) for (topic, partition), at in oldest.items()}
+
     def last_delivery_timestamp() -> float:
         return 0.0 if pump.last_delivery_at is None else time.time() - (time.monotonic() - pump.last_delivery_at)
 
@@ -41,11 +46,14 @@ def watch(metrics: Metrics, parts: Parts, *, is_ready: Callable[[], bool]) -> No
         "circuit_state": lambda: {("open",): router.opening.state, ("send",): router.sending.state},
         "assigned_partitions": lambda: len(router.assignments),
         "consumer_lag_messages": lambda: {(topic, str(partition)): lag for (topic, partition), lag in source.lag().items()},
+        "consumer_lag_seconds": lag_seconds,
+        "committed_offset": lambda: {(topic, str(partition)): offset for (topic, partition), offset in source.committed().items()},
         "restoring_partitions": lambda: memoirs.restoring_count,
         "oldest_undelivered_seconds": oldest_undelivered_seconds,
         "held_back_events": lambda: {(one.topic, str(one.partition)): finished_beyond(one) for one in router.assignments.values()},
         "held_back_seconds": held_back_seconds,
         "dlq_pending": lambda: letters.pending_count,
+        "dlq_produce_failures_total": lambda: letters.failure_count,
         "ready": is_ready,
         "last_delivery_timestamp_seconds": last_delivery_timestamp,
     }

@@ -84,6 +84,10 @@ class MediaCollection:
         )
         return ApiCall(b"%s/%s/events" % (self._sessions, command.session_id.encode("ascii")), _encode(body))
 
+    def impossible_opening(self) -> ApiCall:
+        """An empty object: nothing that is required is in it."""
+        return ApiCall(self._sessions, b"{}")
+
     def judge_opening(self, answer: Answer | Unreachable) -> Verdict:
         """Opened only with an id that is one; a 2xx without it is a failed opening."""
         if isinstance(answer, Answer) and _CREATED_FROM <= answer.status < _CREATED_BELOW:

@@ -38,6 +38,10 @@ class Dialect(Protocol):
         """The call that sends an event. Raises `Untranslatable`."""
         ...
 
+    def impossible_opening(self) -> ApiCall | None:
+        """An opening that the API must refuse, for `relay check`; None where even that would reach others behind the API."""
+        ...
+
     def judge_opening(self, answer: Answer | Unreachable) -> Verdict:
         """What an answer to an opening means."""
         ...

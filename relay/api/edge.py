@@ -64,6 +64,9 @@ class MediaEdge:
             base += _segment(command.route)
         return ApiCall(base + self._ends[event.event_type], event_body(event, command.session_id, self._dropped_params))
 
+    def impossible_opening(self) -> None:
+        """None: the gateway hands a sessionStart to every product behind the datastream, whatever the Media API thinks of it."""
+
     def judge_opening(self, answer: Answer | Unreachable) -> Verdict:
         """Opened only with a session's handle, whatever the status says; with it, whatever else the answer says."""
         if isinstance(answer, Unreachable):

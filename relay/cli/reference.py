@@ -16,7 +16,8 @@ _SETTINGS_HEAD: Final = """# Settings
 
 Every setting has a name in the environment. The same names nest in a YAML or TOML file that is given by `--config`
 (`RELAY_KAFKA__GROUP_ID` is `group_id` below `kafka`), and in the directory that `RELAY_SECRETS_DIR` names, a file may hold the value:
-it is called like the setting, with or without `RELAY_`, in any case (`kafka__client`).
+it is called like the setting, with or without `RELAY_`, in any case (`kafka__client`). A single entry of an object may have a file of its
+own, which holds the bare value (`kafka__client__sasl.password`, `api__headers__Authorization`).
 
 The environment goes before the file, the file before the secrets, the secrets before the defaults. Objects are merged name by name, so
 a password can come from a secret file and the rest from elsewhere. An empty value counts as not set. A name that is not known stops the

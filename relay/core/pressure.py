@@ -163,6 +163,7 @@ class Limits(msgspec.Struct, frozen=True):
     session_events_max: int = 1_000
     lanes_max: int = 500_000
     reopenings_per_second_max: float = 50.0
+    shed_pings_after_seconds: float | None = None  # of a full buffer; None: never
     resume_ratio: float = 0.75  # hysteresis: pausing throws away what was prefetched
 
 

@@ -32,6 +32,7 @@ class Dropped(StrEnum):
     """Why an event was dropped: by a setting that is off by default."""
 
     TOO_OLD = "too_old"  # older than its kind may be when its turn came
+    SHED = "shed"  # a ping that another one supersedes, under an overload that lasted
 
 
 class Skipped(StrEnum):

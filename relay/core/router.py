@@ -57,9 +57,10 @@ from relay.core.parking import is_to_be_parked
 from relay.core.patience import MISCONFIGURED, Rules, begin_try, is_too_old, weigh
 from relay.core.policies import TooOld
 from relay.core.pressure import Buffer, Circuit, CircuitState, Limits
-from relay.core.reasons import Skipped
+from relay.core.reasons import Dropped, Skipped
 from relay.core.replays import end_of, next_again
 from relay.core.session import Happened, advance
+from relay.core.shedding import Overload, superseded
 from relay.core.split import Letter
 from relay.core.starts import Starts
 from relay.core.turns import Turns
@@ -97,6 +98,7 @@ class Router:
         self.extra_outcomes = 0  # of events, beyond one for each record: a record may say several things
         self.left_count = 0  # records that were read here and left unfinished to whoever owns their partition next
         self._limits = limits
+        self._overload = None if limits.shed_pings_after_seconds is None else Overload(limits.shed_pings_after_seconds)
         self._rules = rules
         self._starts = starts
         self._handlers: dict[type[Input], Callable[..., list[Command]]] = {
@@ -222,6 +224,24 @@ class Router:
             if is_to_be_parked(lane, self._limits, self._rules, now):
                 self._turns.call_off(lane)
                 commands += self._park(lane)
+        return commands
+
+    def shed(self, now: float) -> list[Command]:
+        """Thin out superseded pings, if that is wanted and events have filled the buffer for long while the API serves."""
+        if self._overload is None:
+            return []
+        is_filled = self.buffer.is_full and self.buffer.lane_count < self._limits.lanes_max  # too many lanes: no event is to blame
+        if not self._overload.lasts(now, is_overloaded=is_filled and self.sending.state is CircuitState.CLOSED):
+            return []
+        return [command for lane in self.lanes() if lane.assignment.stage is Stage.OWNED for command in self._shed(lane)]
+
+    def _shed(self, lane: Lane) -> list[Command]:
+        places = superseded(lane)
+        commands: list[Command] = []
+        for place in reversed(places):  # so that those before keep their places
+            event = lane.waiting.pop(place)
+            self._finished(lane, event)
+            commands.append(DropEvent(lane, event, Dropped.SHED))
         return commands
 
     # --- what comes from Kafka ----------------------------------------------------------------------------------------------------

@@ -73,6 +73,7 @@ class DeadLetters:
         """Take the settings; raises `SettingsError` when the client refuses a property."""
         self.pending_count = 0
         self.pending_bytes = 0
+        self.failure_count = 0
         self._topic = topic
         self._version = version
         self._loop = loop
@@ -198,6 +199,7 @@ class DeadLetters:
             self._in_flight_max = min(2 * self._in_flight_max, IN_FLIGHT_MAX)
             self._store(lane)
             return
+        self.failure_count += 1
         self._in_flight_max = 1
         if error.fatal() or error.code() == KafkaError._FATAL:  # noqa: SLF001  # one of the library's public names
             self._must_renew = True  # this producer will take nothing more

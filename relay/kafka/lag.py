@@ -19,11 +19,12 @@ ANSWER_SECONDS: Final = 0.5
 
 
 class Lag:
-    """The count of what is left. Used by the source's thread, but for `messages`."""
+    """The count of what is left. Used by the source's thread, but for `messages` and `offsets`."""
 
     def __init__(self) -> None:
         """Nothing is ours, nothing is left."""
         self.messages: dict[Place, int] = {}  # replaced as a whole, never altered
+        self.offsets: dict[Place, int] = {}  # likewise
         self._committed: dict[Place, int] = {}
         self._ends: dict[Place, int] = {}
         self._measured_at = self._asked_at = float("-inf")
@@ -55,6 +56,7 @@ class Lag:
             if end >= 0:
                 messages[place] = max(0, end - self._committed.get(place, max(low, 0)))
         self.messages = messages
+        self.offsets = dict(self._committed)
 
     def _ask(self, consumer: Consumer, places: list[Place]) -> None:
         try:

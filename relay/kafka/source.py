@@ -150,6 +150,10 @@ class Source:
         """For each of our partitions how many offsets are not yet committed, at most a few seconds old."""
         return self._member.lag.messages
 
+    def committed(self) -> dict[Place, int]:
+        """For each of our partitions the offset that was last committed, at most a second old."""
+        return self._member.lag.offsets
+
     async def close(self, seconds_max: float | None = None) -> bool:
         """Stop reading at once, let the pump say what to commit as in a revoke, and leave the group. False when that took too long."""
         self._member.is_closing = True

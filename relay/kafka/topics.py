@@ -155,10 +155,7 @@ class Topics:
             fields = {"topic": own.name, "text": error_in(exception).str(), "advice": "grant the relay's user DESCRIBE_CONFIGS on it"}
             log.warning("the topic's configuration cannot be checked", extra=fields)
             return
-        for name, wanted in own.config.items():
-            value = entries[name].value if name in entries else None
-            if value is None or _fits(name, value, wanted):
-                continue
+        for name, value, wanted in unfit(own, entries):
             command = (
                 f"kafka-configs.sh --bootstrap-server {self._bootstrap_servers} --alter --topic {own.name} --add-config {name}={wanted}"
             )
@@ -167,8 +164,19 @@ class Topics:
             log.warning("the topic is not as it should be", extra={"topic": own.name, "config": f"{name}={value}", "advice": command})
 
     def _command(self, own: OwnTopic, partitions: int) -> str:
-        config = "".join(f" --config {name}={value}" for name, value in own.config.items())
-        return f"kafka-topics.sh --bootstrap-server {self._bootstrap_servers} --create --topic {own.name} --partitions {partitions}{config}"
+        return creation(own, partitions, self._bootstrap_servers)
+
+
+def creation(own: OwnTopic, partitions: int, bootstrap_servers: str) -> str:
+    """The command that creates a topic of our own."""
+    config = "".join(f" --config {name}={value}" for name, value in own.config.items())
+    return f"kafka-topics.sh --bootstrap-server {bootstrap_servers} --create --topic {own.name} --partitions {partitions}{config}"
+
+
+def unfit(own: OwnTopic, entries: Mapping[str, ConfigEntry]) -> list[tuple[str, str, str]]:
+    """What of a topic's configuration is not as it should be: name, value, and what is wanted."""
+    found = [(name, entries[name].value if name in entries else None, wanted) for name, wanted in own.config.items()]
+    return [(name, value, wanted) for name, value, wanted in found if value is not None and not _fits(name, value, wanted)]
 
 
 def _fits(name: str, value: str, wanted: str) -> bool:

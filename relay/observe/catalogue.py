@@ -57,6 +57,20 @@ CATALOGUE: Final[tuple[Metric, ...]] = (
         " Grows in one: a hot or stuck session.",
     ),
     _gauge(
+        "consumer_lag_seconds",
+        "Age of the oldest event of a partition that was read and is not finished.",
+        "topic",
+        "partition",
+        advice="Grows in one partition: a stuck session, see retries_total. Grows in all: the API is down, or there are too few instances.",
+    ),
+    _gauge(
+        "committed_offset",
+        "The offset that was last committed for a partition; everything below it is finished.",
+        "topic",
+        "partition",
+        advice="Stands still while the lag is not 0: see oldest_undelivered_seconds and commits_total.",
+    ),
+    _gauge(
         "assigned_partitions",
         "Partitions that this instance owns.",
         advice="0 for long: more instances than partitions, or it cannot join the group.",
@@ -280,9 +294,23 @@ CATALOGUE: Final[tuple[Metric, ...]] = (
         "Dead letters that Kafka has not confirmed yet.",
         advice="Stays above 0: the dead-letter topic is missing, forbidden or down; offsets do not advance meanwhile.",
     ),
+    _counter(
+        "dlq_produce_failures_total",
+        "Times that Kafka did not take a dead letter; it is tried again.",
+        advice="Rises: the dead-letter topic is missing, forbidden, too small for the record or down. The log names the cause.",
+        is_watched=True,
+    ),
     # --- process
     _gauge(
         "build_info", "Always 1; the version is in the label.", "version", advice="More than one version for long: a roll-out is stuck."
+    ),
+    _gauge(
+        "config_info",
+        "Always 1; what kind of relay this is, in the labels.",
+        "dialect",
+        "group_protocol",
+        "state",
+        advice="More than one combination in a group for long: a roll-out is stuck.",
     ),
     _gauge("ready", "1 when /readyz answers 200.", advice="0: ask /readyz for the reasons."),
 )

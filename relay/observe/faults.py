@@ -72,7 +72,7 @@ class Counted(NamedTuple):
     reason: str
     path: str
     problem: str
-    count: int
+    times: int
 
 
 class Faults:

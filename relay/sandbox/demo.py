@@ -8,6 +8,7 @@ API recorded.
 
 import asyncio
 import itertools
+import socket
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Iterator, Sequence
@@ -76,6 +77,7 @@ class Moment(msgspec.Struct):
     faults: dict[str, int]
     restarts: int
     phase: str
+    console: str
 
 
 class Outcome(msgspec.Struct):
@@ -110,6 +112,7 @@ class Demo:
         faults: Sequence[str] = FAULTS,
         restarts: int = 1,
         dialect: str = "media-collection",
+        console_port: int = 0,
     ) -> None:
         """Say how long players play, how fast, and what goes wrong meanwhile."""
         self._seconds = seconds
@@ -117,6 +120,7 @@ class Demo:
         self._seed = seed
         self._restarts_wanted = restarts
         self._dialect = dialect
+        self._console_port = console_port or _free_port()
         self._api = FakeApi(seed=seed, faults=faults)
         self._broker = EmbeddedBroker()
         self._manifest = Manifest()
@@ -137,7 +141,7 @@ class Demo:
     async def _run(self) -> Outcome:
         url = await self._api.start()
         bootstrap = self._broker.start((TOPIC, "relay.dead-letters", "relay.sessions"), partitions=PARTITIONS)
-        settings = _settings(bootstrap, url, self._dialect)
+        settings = _settings(bootstrap, url, self._dialect, self._console_port)
         producing = Producing(bootstrap_servers=bootstrap, topic=TOPIC, on_confirmed=self._manifest.add)
         try:
             await producing.connect()
@@ -181,6 +185,11 @@ class Demo:
         began_ms = int(time.time() * 1000)
         sessions = max(20, int(self._seconds * self._events_per_second / 60))
         return itertools.chain.from_iterable(crowd(sessions, self._seed + round_, SHAPE, began_ms=began_ms) for round_ in itertools.count())
+
+    @property
+    def console(self) -> str:
+        """Where to look at it."""
+        return f"http://127.0.0.1:{self._console_port}/"
 
     @property
     def _finished(self) -> int:
@@ -249,10 +258,17 @@ class Demo:
             faults=self._api.injected,
             restarts=max(0, len(self._apps) - 1),
             phase=self._phase,
+            console=self.console,
         )
 
 
-def _settings(bootstrap: str, url: str, dialect: str) -> Settings:
+def _free_port() -> int:
+    """One port for all the relays that come one after the other, so that who looks at the console can go on looking."""
+    with socket.create_server(("127.0.0.1", 0)) as held:
+        return int(held.getsockname()[1])
+
+
+def _settings(bootstrap: str, url: str, dialect: str, console_port: int) -> Settings:
     """The settings of a relay that is to be looked at: everything as it is by default, but nobody waits long."""
     return load(
         None,
@@ -270,6 +286,6 @@ def _settings(bootstrap: str, url: str, dialect: str) -> Settings:
             "RELAY_RETRY__ATTEMPTS_MAX": "100",
             "RELAY_SESSION__OPENINGS_MAX": "20",
             "RELAY_ADMIN__HOST": "127.0.0.1",
-            "RELAY_ADMIN__PORT": "0",
+            "RELAY_ADMIN__PORT": str(console_port),
         },
     )

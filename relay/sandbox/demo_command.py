@@ -26,6 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--fault", action="append", metavar="RULE", help="such as events:500:0.02; replaces the faults that are built in")
     parser.add_argument("--restarts", type=int, default=1, metavar="N", help="how often the relay is restarted on the way (1)")
     parser.add_argument("--dialect", choices=["media-collection", "media-edge"], default="media-collection", help="the API that is spoken")
+    parser.add_argument("--console-port", type=int, default=0, metavar="PORT", help="of the relay's console (any that is free)")
     parser.add_argument("--json", action="store_true", help="print the account as JSON")
 
 
@@ -40,10 +41,12 @@ async def run(arguments: argparse.Namespace) -> int:
             faults=arguments.fault or FAULTS,
             restarts=arguments.restarts,
             dialect=arguments.dialect,
+            console_port=arguments.console_port,
         )
     except ValueError as error:
         print(f"relay demo: {error}", file=sys.stderr)
         return 2
+    print(f"console: {demo.console}", file=sys.stderr)
     screen = Screen(is_live=sys.stderr.isatty() and not os.environ.get("NO_COLOR"), seconds=arguments.seconds)
     async for moment in demo.run():
         screen.show(moment)
@@ -107,6 +110,7 @@ def _panel(moment: Moment, seconds: float) -> list[str]:
         f"\x1b[1mrelay demo\x1b[0m  {bar}  {moment.seconds:5.1f} s  {moment.phase}",
         *(f"  {name:9} {first:<18} {second:<18} {third}" for name, first, second, third in rows),
         f"  \x1b[33mfaults\x1b[0m    {faults}",
+        f"  console   {moment.console}",
     ]
 
 

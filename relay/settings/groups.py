@@ -361,13 +361,20 @@ class SessionSettings(Group):
 
 
 class LimitSettings(Group):
-    """What the relay holds at most. At a limit it stops reading; nothing is dropped."""
+    """What the relay holds at most. At a limit it stops reading; nothing is dropped, unless pings are to be shed."""
 
     buffer_bytes_max: int = Field(default=128 * 2**20, ge=2**20, le=64 * 2**30, description="Bytes of events that wait in memory.")
     buffer_events_max: int = Field(default=100_000, ge=100, le=10_000_000, description="Events that wait in memory.")
     session_events_max: int = Field(default=1_000, ge=1, le=1_000_000, description="Events that wait in one player session.")
     lanes_max: int = Field(default=500_000, ge=100, le=50_000_000, description="Player sessions that are held at once.")
     record_bytes_max: int = Field(default=262_144, ge=1_024, le=10 * 2**20, description="A record with more bytes is set aside unread.")
+    shed_pings_after_seconds: float | None = Field(
+        default=None,
+        ge=1,
+        le=3_600,
+        description="When events have filled the buffer for this long while the API serves, every other ping is dropped that has another"
+        " one of its session behind it, and again after the same time. Nothing else is dropped, and by default nothing at all.",
+    )
 
 
 class InputSettings(Group):

@@ -30,7 +30,16 @@ from relay.settings.groups import (
     SessionSettings,
 )
 from relay.settings.problems import explain, origin
-from relay.settings.sources import SECRETS_DIRECTORY, Given, SettingPath, environment_name, from_environment, from_file, from_secrets
+from relay.settings.sources import (
+    SECRETS_DIRECTORY,
+    Given,
+    SettingPath,
+    entries_from_secrets,
+    environment_name,
+    from_environment,
+    from_file,
+    from_secrets,
+)
 
 Source: TypeAlias = Literal["environment", "file", "secrets"]
 Layer: TypeAlias = tuple[Source, Mapping[SettingPath, object]]
@@ -154,7 +163,9 @@ def _settle(origins: Origins) -> Settings:
     known = known_settings()
     given = list(origins.first)
     if origins.secrets is not None:
-        given.append(("secrets", from_secrets(origins.secrets, known)))
+        objects = [path for path, field in known.items() if is_object(field)]
+        given.append(("secrets", entries_from_secrets(origins.secrets, objects)))
+        given.append(("secrets", from_secrets(origins.secrets, known, objects)))
     problems = [problem for _, (_, unknown) in given for problem in unknown]
     layers: list[Layer] = [(source, _with_objects(source, values, problems)) for source, (values, _) in given]
     try:
@@ -223,6 +234,7 @@ def _sources(layers: Sequence[Layer]) -> dict[SettingPath, list[str]]:
     sources: dict[SettingPath, list[str]] = {}
     for source, values in layers:
         for path in values:
-            if path not in sources or is_object(known_settings()[path]):
-                sources.setdefault(path, []).append(source)
+            named = sources.setdefault(path, [])
+            if not named or (is_object(known_settings()[path]) and source not in named):
+                named.append(source)
     return sources

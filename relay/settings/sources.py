@@ -52,8 +52,8 @@ def from_environment(environ: Mapping[str, str], known: Collection[SettingPath])
     return values, problems
 
 
-def from_secrets(directory: Path, known: Collection[SettingPath]) -> Given:
-    """What the files of a directory say, each called like the setting, with or without the prefix, in any case."""
+def from_secrets(directory: Path, known: Collection[SettingPath], objects: Collection[SettingPath]) -> Given:
+    """What the files of a directory say, each called like the setting, with or without the prefix, in any case; not entries of objects."""
     if not directory.is_dir():
         return {}, [f"{SECRETS_DIRECTORY}: {directory} is no directory; mount the secrets there or unset it"]
     names = {environment_name(path): path for path in known}
@@ -63,7 +63,7 @@ def from_secrets(directory: Path, known: Collection[SettingPath]) -> Given:
         name = file.name.upper()
         has_prefix = name.startswith(PREFIX)
         path = names.get(name if has_prefix else PREFIX + name)
-        if file.name.startswith(".") or not file.is_file():
+        if file.name.startswith(".") or not file.is_file() or _entry(file.name, objects) is not None:
             continue  # a mounted secret keeps its own versions beside the files
         if path is None:
             if has_prefix or "__" in name:  # any other file may be a certificate that a setting points to
@@ -79,6 +79,38 @@ def from_secrets(directory: Path, known: Collection[SettingPath]) -> Given:
         if text:
             values[path] = text
     return values, problems
+
+
+def entries_from_secrets(directory: Path, objects: Collection[SettingPath]) -> Given:
+    """Single entries of objects, a file each: `kafka__client__sasl.password` holds the property sasl.password as it is, without JSON."""
+    values: dict[SettingPath, object] = {}
+    problems: list[str] = []
+    for file in sorted(directory.iterdir()) if directory.is_dir() else []:
+        found = _entry(file.name, objects)
+        if found is None or not file.is_file():
+            continue
+        path, entry = found
+        try:
+            text = _read_secret(file)
+        except (OSError, UnicodeDecodeError) as error:
+            problems.append(
+                f"{environment_name(path)}: the secret file {file.name} cannot be read ({type(error).__name__}); check its rights"
+            )
+            continue
+        if text:
+            cast("dict[str, object]", values.setdefault(path, {}))[entry] = text
+    return values, problems
+
+
+def _entry(file_name: str, objects: Collection[SettingPath]) -> tuple[SettingPath, str] | None:
+    """The setting and the entry that a file's name means, if it means one. The setting in any case, the entry as it is."""
+    full = file_name if file_name.upper().startswith(PREFIX) else PREFIX + file_name
+    for path in objects:
+        beginning = f"{environment_name(path)}__"
+        entry = full[len(beginning) :]
+        if entry and full[: len(beginning)].upper() == beginning:
+            return path, entry
+    return None
 
 
 def from_file(file: Path, known: Collection[SettingPath]) -> Given:

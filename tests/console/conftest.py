@@ -5,7 +5,9 @@ In: what players say and how the API answers. Out: a subject for the console, an
 
 import asyncio
 import json
-from collections.abc import Callable, Mapping, Sequence
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,7 +22,7 @@ from relay.core.patience import Rules
 from relay.core.pressure import Limits
 from relay.core.router import Router
 from relay.core.starts import Starts
-from relay.observe.admin import Handler, Request, Response
+from relay.observe.admin import Admin, Handler, Request, Response
 from relay.observe.console.routes import console_routes
 from relay.observe.console.subject import Facts, Subject
 from relay.observe.history import History
@@ -263,3 +265,26 @@ def verdicts() -> Mapping[str, Verdict]:
         "later": TryAgain("status_503", 503),
         "refused": Refused(400, "the API's <words> about mail@example.org"),
     }
+
+
+@contextmanager
+def serving(one: Scene, host: str = "127.0.0.1", port: int = 0) -> Iterator[str]:
+    """The scene's console on a real port, on a thread with a loop of its own."""
+    loop = asyncio.new_event_loop()
+    admin = Admin(host, port, one.routes)
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    try:
+        asyncio.run_coroutine_threadsafe(admin.start(), loop).result(10)
+        yield f"http://{host}:{admin.port}"
+        asyncio.run_coroutine_threadsafe(admin.stop(), loop).result(10)
+    finally:
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join(10)
+        loop.close()
+
+
+@pytest.fixture
+def served() -> Callable[..., AbstractContextManager[str]]:
+    """Serve a scene; as a context, which gives its address."""
+    return serving

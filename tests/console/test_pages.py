@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from relay.core.commands import Cause
 from relay.core.events import EventType as E
 from relay.core.lane import IN_FLIGHT_FROM, State
 from relay.core.reasons import Reason
@@ -202,6 +203,7 @@ def test_every_word_has_a_meaning() -> None:
     """Of reasons and states; so a new one cannot be forgotten."""
     assert set(words.REASONS) == set(Reason)
     assert set(words.STATES) == set(State)
+    assert set(words.CAUSES) == set(Cause)
     assert {state for state in State if state < IN_FLIGHT_FROM} == set(waits._FOR_THE_PLAYER)
 
 

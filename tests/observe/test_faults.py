@@ -102,7 +102,7 @@ def test_memory_is_bounded() -> None:
         faults.note("rejected", f"$.name{number}: missing")
     faults.note("rejected", "$.name0: missing")
     assert len(faults.top(10_000)) == KEPT_MAX
-    assert (faults.top(1)[0].path, faults.top(1)[0].count, faults.left_out) == ("$.name0", 2, 50)
+    assert (faults.top(1)[0].path, faults.top(1)[0].times, faults.left_out) == ("$.name0", 2, 50)
 
 
 def test_the_log_tells_where_and_what(caplog: pytest.LogCaptureFixture) -> None:

@@ -7,6 +7,7 @@ everything: then each offset that was taken must be finished, and nothing may be
 
 from collections import Counter
 
+import msgspec
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
@@ -97,11 +98,13 @@ class RouterHistory(RuleBasedStateMachine):
     """One history."""
 
     operator = RULES
+    sheds_after: float | None = None
 
     def __init__(self) -> None:
         """Begin with no partition."""
         super().__init__()
-        self.router = Router(limits=LIMITS, rules=self.operator, starts=Starts(required=frozenset({"media.id"})))
+        limits = msgspec.structs.replace(LIMITS, shed_pings_after_seconds=self.sheds_after)
+        self.router = Router(limits=limits, rules=self.operator, starts=Starts(required=frozenset({"media.id"})))
         self.now = 1_000.0
         self.count = 0
         self.flying: list[Call] = []
@@ -301,6 +304,17 @@ class RouterHistory(RuleBasedStateMachine):
         for assignment in self.router.assignments.values():
             self.carry_out(self.router.forget_idle(assignment, self.now))
 
+    @rule()
+    def shed(self) -> None:
+        """Superseded pings go, where that is wanted."""
+        before = {lane: list(lane.waiting) for lane in self.router.lanes()}
+        self.carry_out(self.router.shed(self.now))
+        for lane, waiting in before.items():
+            gone = [event for event in waiting if event not in lane.waiting]
+            assert all(event.event_type is EventType.PING and event is not waiting[0] for event in gone)
+            assert lane.waiting == [event for event in waiting if event not in gone]
+            assert not gone or any(event.event_type is EventType.PING for event in lane.waiting)
+
     # --- what must hold -----------------------------------------------------------------------------------------------------------
 
     @invariant()
@@ -499,6 +513,7 @@ class DecidedHistory(RouterHistory):
     """One history in which the operator has decided about single events."""
 
     operator = DECIDED
+    sheds_after = 2.0
 
 
 TestRouterHistories = RouterHistory.TestCase

@@ -322,3 +322,26 @@ def test_every_number_has_bounds() -> None:
                 if option.get("type") in {"integer", "number"}:
                     assert "maximum" in option, name
                     assert "minimum" in option or "exclusiveMinimum" in option, name
+
+
+def test_an_entry_of_an_object_may_have_a_file_of_its_own(tmp_path: Path) -> None:
+    """A mounted secret holds the bare password: it becomes one property, beside those of other files and sources, and is masked."""
+    (tmp_path / "kafka__client__sasl.password").write_text("geheim\n")
+    (tmp_path / "RELAY_API__HEADERS__x-api-Key").write_text("k1")
+    (tmp_path / "kafka__client").write_text('{"sasl.username": "u", "sasl.password": "old"}')
+    environ = with_required(RELAY_SECRETS_DIR=str(tmp_path), RELAY_KAFKA__CLIENT='{"client.rack": "a"}')
+    settings = load(None, environ)
+    assert settings.kafka.client == {"client.rack": "a", "sasl.password": "geheim", "sasl.username": "u"}
+    assert settings.api.headers["x-api-Key"].get_secret_value() == "k1"
+    shown = {name: (value, source) for name, value, source in masked(settings)}
+    assert shown["RELAY_KAFKA__CLIENT"] == (
+        {"client.rack": "a", "sasl.password": "********", "sasl.username": "u"},
+        "environment + secrets",
+    )
+
+
+def test_a_file_for_an_entry_of_what_is_no_object_is_refused(tmp_path: Path) -> None:
+    """Only objects have entries: anything else with two underscores is a slip of the pen."""
+    (tmp_path / "kafka__group_id__x").write_text("y")
+    (line,) = problems(with_required(RELAY_SECRETS_DIR=str(tmp_path)))
+    assert line.startswith("RELAY_SECRETS_DIR: the file kafka__group_id__x is no setting")

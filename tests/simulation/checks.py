@@ -112,9 +112,11 @@ class Account:
             self._meant(flight).is_told_with_gaps |= is_skipped
 
     def may_be_dropped(self, said: Said) -> bool:
-        """Whether it is too old by now, and of a kind that is dropped then."""
+        """Whether it is too old by now, and of a kind that is dropped then; or a ping with another one behind it, where pings are shed."""
         if said.poison is not None:
             return False
+        if self.terms.may_shed and said.kind == "ping" and any(after.kind == "ping" for after in self.players[said.key][said.place + 1 :]):
+            return True
         is_old = self._clock() - said.appended_at > self.terms.age_seconds_max
         return is_old and self.terms.too_old.get(EventType(said.kind)) is TooOld.DROP
 

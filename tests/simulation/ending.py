@@ -58,12 +58,12 @@ class _Walk:
         elif said.acceptances or said.was_skipped:
             self._check_delivery(said)
         elif self.account.may_be_dropped(said):
-            self.account.figures.excuse("dropped for its age")
-        elif self.account.was_ended_by_loss(said):
-            self.state = "ended"
+            self.account.figures.excuse("dropped")
         elif any(part.letters for part in said.siblings):
             self.account.figures.excuse("set aside with its record")
             return False  # for which reason, nobody says
+        elif self.account.was_ended_by_loss(said):
+            self.state = "ended"
         else:
             raise Violation(f"{said} is lost")
         return True

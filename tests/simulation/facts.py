@@ -54,6 +54,7 @@ class Terms:
     age_seconds_max: float
     too_old: dict[EventType, TooOld]
     skipped_when_unknown: frozenset[EventType]
+    may_shed: bool
     durable_seconds_max: float | None  # so long before a crash an opening was answered at most, if it must be opened again
 
 

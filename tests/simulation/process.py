@@ -71,6 +71,7 @@ class Settings:
                 session_events_max=random.choice((2, 10)) if small else 1_000,
                 lanes_max=random.choice((2, 5)) if has_few_lanes else 500_000,
                 reopenings_per_second_max=random.choice((0.5, 50.0)),
+                shed_pings_after_seconds=random.choice((1.0, 3.0)) if decides else None,
             ),
             rules=Rules(
                 backoff=Backoff(0.5, random.choice((2.0, 30.0)), 15.0),

@@ -169,6 +169,7 @@ class World:
             age_seconds_max=rules.age_seconds_max,
             too_old=rules.too_old,
             skipped_when_unknown=rules.skipped_when_unknown,
+            may_shed=self.settings.limits.shed_pings_after_seconds is not None,
             repeat_seconds_max=receipt_seconds if is_plain else None,
             durable_seconds_max=None if faults.state_outages else 4 * faults.state_latency[1] + 0.05,
         )

@@ -2,6 +2,7 @@
 
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,13 @@ LOCKS = sorted(ROOT.glob("requirements*.txt"))
 def test_a_reference_is_what_the_code_prints(subject: str, printed: str) -> None:
     """When it drifts: ./dev docs."""
     assert (ROOT / "docs" / "reference" / f"{subject}.md").read_text("utf-8") == printed
+
+
+@pytest.mark.parametrize("script", ["helm/schema.py", "helm/dashboard.py"])
+def test_what_the_chart_takes_from_the_program_is_up_to_date(script: str) -> None:
+    """The chart's schema follows the settings, the dashboard the metrics. When they drift: ./dev docs, or the script alone."""
+    done = subprocess.run([sys.executable, ROOT / script, "--check"], check=False)  # noqa: S603  # our own
+    assert done.returncode == 0, f"python {script} writes it anew"
 
 
 def test_every_setting_is_documented() -> None:

@@ -30,9 +30,10 @@ MAY_IMPORT = {
     "health": {"parts"},
     "readings": {"observe", "parts"},
     "looks": {"health", "parts"},
-    "app": {"input", "kafka", "observe", "api", "settings", "pump", "parts", "health", "readings", "looks"},
+    "check": {"api", "kafka"},
+    "app": {"check", "input", "kafka", "observe", "api", "settings", "pump", "parts", "health", "readings", "looks"},
     "sandbox": {"input", "kafka", "observe", "api", "settings", "pump", "app"},
-    "cli": {"input", "kafka", "observe", "api", "settings", "pump", "app", "sandbox"},
+    "cli": {"check", "input", "kafka", "observe", "api", "settings", "pump", "app", "sandbox"},
     "__main__": {"cli"},
 }
 

@@ -123,7 +123,7 @@ def dead_letters(subject: Subject) -> shapes.DeadLetters:
         pending=subject.parts.letters_pending(),
         topic=subject.facts.dead_letter_topic,
         faults=[
-            shapes.Fault(reason=one.reason, path=one.path, problem=one.problem, count=one.count) for one in subject.tallies.faults.top()
+            shapes.Fault(reason=one.reason, path=one.path, problem=one.problem, count=one.times) for one in subject.tallies.faults.top()
         ],
         groups=groups,
     )

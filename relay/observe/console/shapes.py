@@ -194,7 +194,7 @@ class Opening(Shape, frozen=True, kw_only=True):
     """An API session that was opened."""
 
     at: Annotated[float, Says(description="When.")]
-    cause: Annotated[str, Says(description="`first`, `lost`, `rejoined` or `restarted`.")]
+    cause: Annotated[str, Says(description="`first`, `lost`, `rejoined`, `restarted` or `replayed`.")]
     name: Annotated[str, Says(description="The short name of the player session.")]
     key: Annotated[str | None, Says(description="Its key; null while masked.")]
     topic: Annotated[str, Says(description="Where its events come from.")]

@@ -53,6 +53,7 @@ CAUSES: Final = {
     "lost": "the API no longer knew the one before",
     "rejoined": "an unknown player session that was already under way",
     "restarted": "a sessionStart on a key that had a session before",
+    "replayed": "events that were set aside came again, and their session was no longer open",
 }
 
 

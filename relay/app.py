@@ -317,6 +317,10 @@ def _router(settings: Settings, dialect: Dialect) -> Router:
     return Router(
         limits=Limits(
             concurrency_max=settings.api.concurrency_max,
+            concurrency_min=settings.api.concurrency_min,
+            is_concurrency_adaptive=settings.api.concurrency == "adaptive",
+            requests_per_second_max=settings.api.requests_per_second_max,
+            retry_after_seconds_max=retry.retry_after_seconds_max,
             buffer_bytes_max=limits.buffer_bytes_max,
             buffer_events_max=limits.buffer_events_max,
             session_events_max=limits.session_events_max,

@@ -62,8 +62,9 @@ class Calls:
 
     def _heard(self, command: OpenSession | SendEvent, began: float, verdict: Verdict, status: int) -> None:
         if not self._is_stopped:
-            self._observe("send" if isinstance(command, SendEvent) else "open", status, self._clock() - began)
-            self._report(Answered(command.lane, verdict))
+            seconds = self._clock() - began
+            self._observe("send" if isinstance(command, SendEvent) else "open", status, seconds)
+            self._report(Answered(command.lane, verdict, seconds))
 
     def _wait(self, command: OpenSession | SendEvent) -> None:
         self._queue.append(command)

@@ -4,7 +4,7 @@ Verdicts say what an answer of the API means (`verdict.py` and the dialects make
 (`router.py` makes them); the others come from Kafka and from the pump's timer.
 """
 
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 import msgspec
 
@@ -12,6 +12,9 @@ from relay.core.assignment import Assignment
 from relay.core.events import ApiSessionId, PlayerEvent, Record, SessionKey
 from relay.core.lane import Lane
 from relay.core.reasons import Reason
+
+_TOO_MANY_REQUESTS: Final = 429
+_UNAVAILABLE: Final = 503
 
 # --- verdicts: what an answer means ---------------------------------------------------------------------------------------------
 
@@ -40,6 +43,11 @@ class TryAgain(msgspec.Struct, frozen=True, gc=False):
     status: int = 0  # 0 when there was no answer
     retry_after_seconds: float = 0.0
     is_outcome_unknown: bool = False  # the request left, and nobody knows whether it was applied
+
+    @property
+    def asks_for_less(self) -> bool:
+        """The API is there and has had too much: 429, or 503 that says until when."""
+        return self.status == _TOO_MANY_REQUESTS or (self.status == _UNAVAILABLE and self.retry_after_seconds > 0)
 
 
 class Misconfigured(msgspec.Struct, frozen=True, gc=False):
@@ -192,10 +200,12 @@ class Unreadable(msgspec.Struct, frozen=True, gc=False):
 
 
 class Answered(msgspec.Struct, frozen=True, gc=False):
-    """A call has ended."""
+    """A call has ended. What was not measured is 0."""
 
     lane: Lane
     verdict: Verdict
+    seconds: float = 0.0  # how long it took, once it had begun
+    lag_seconds: float = 0.0  # how late our own loop was when it began
 
 
 class Woke(msgspec.Struct, frozen=True, gc=False):

@@ -3,7 +3,8 @@
 In: what an answer means, and whether the API served others since the last try. Out: the same, or that it is given up.
 
 Only a destination that serves others may be the judge of an event: a try counts if the API accepted something of the same kind since the
-one before. In an outage nothing counts, however long it lasts, and one poisonous event is told from an outage without any threshold.
+one before, and lately failed less than half of what it was asked for. In an outage nothing counts, however long it lasts, be it whole or
+nearly so; nor does an answer that asks us to come later.
 """
 
 from typing import Final, TypeAlias
@@ -51,7 +52,9 @@ def weigh(lane: Lane, verdict: Accepted | Opened | Lost | Refused | TryAgain, ru
     """Whether a failure is one too many for the event at the head."""
     if isinstance(verdict, Lost):
         return LostTooOften(verdict.status) if lane.openings >= rules.openings_max else verdict
-    return _weigh_failure(lane, verdict, rules, circuit, now) if isinstance(verdict, TryAgain) else verdict
+    if not isinstance(verdict, TryAgain) or verdict.asks_for_less:
+        return verdict  # who is asked to come later has not failed
+    return _weigh_failure(lane, verdict, rules, circuit, now)
 
 
 def _weigh_failure(lane: Lane, verdict: TryAgain, rules: Rules, circuit: Circuit, now: float) -> Weighed:
@@ -59,7 +62,7 @@ def _weigh_failure(lane: Lane, verdict: TryAgain, rules: Rules, circuit: Circuit
         return OutcomeUnknown(verdict.cause)
     has_served = circuit.served > lane.served_seen
     lane.served_seen = circuit.served
-    if not has_served or circuit.state is not CircuitState.CLOSED or verdict.cause in _NEVER_THE_EVENTS:
+    if not has_served or circuit.state is not CircuitState.CLOSED or not circuit.is_sound or verdict.cause in _NEVER_THE_EVENTS:
         return verdict
     if lane.held_since <= circuit.closed_since:  # what failed before an outage says nothing after it
         lane.held_since = now

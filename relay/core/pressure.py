@@ -1,24 +1,37 @@
-"""How many calls may fly, when a circuit opens, how fast lost sessions are opened again, and when the source must pause.
+"""When a circuit opens and closes, how fast lost sessions are opened again, and when the source must pause.
 
 In: calls that depart and land, bytes and events that come and go. Out: who may go now, and when to ask again.
 
 Two circuits, one for openings and one for events, so that neither starves the other. A circuit is
 
-- CLOSED while the API serves: everything passes, up to a number of calls that grows with each success after an interruption;
-- PROBING after some seconds of nothing but failures: one call passes now and then, more and more rarely, until one succeeds;
+- CLOSED while the API serves: everything passes, up to a number of calls that `concurrency.py` decides;
+- PROBING after some seconds of nothing but failures, or of hardly anything else: one call passes now and then, more and more rarely, until
+  one succeeds (several, where some always did);
 - HELD when the API refuses *us* (401, 403, a wrong address): one call passes every few seconds, and the operators are told.
+
+Hardly anything else: nine of ten calls of the last five seconds failed, and there were twenty. With less, the others that are served would
+pay for it. Only the first try of each event counts: the tries of a few that can never succeed must not stop everybody.
 """
 
+from collections import deque
 from enum import IntEnum
 from typing import Final
 
 import msgspec
 
+from relay.core.concurrency import Concurrency
+
 OUTAGE_AFTER_SECONDS: Final = 5.0  # of nothing but failures
+FAILED_SHARE_MAX: Final = 0.9  # of the calls of as many seconds
+CALLS_MIN: Final = 20
+SOUND_SHARE_MAX: Final = 0.5  # who fails more often than that is no judge of an event
+SOUND_CALLS_MIN: Final = 10
+PROOFS: Final = 3  # successes in a row that close a circuit which some calls always passed
 PROBE_SECONDS_INITIAL: Final = 0.1  # two circuits: at most 20 requests/s at first, half of what is promised
 PROBE_SECONDS_MAX: Final = 2.0  # a recovery is noticed within this, and promised within 5
 PROBE_GROWTH: Final = 1.5
 HOLD_SECONDS: Final = 5.0
+_LOOKS: Final = 5
 
 
 class CircuitState(IntEnum):
@@ -34,70 +47,89 @@ class Circuit:
 
     __slots__ = (
         "_failing_since",
-        "_in_flight",
+        "_first_failures",
+        "_first_tries",
         "_interval",
         "_last_success",
+        "_look_at",
+        "_looks",
         "_probe_at",
-        "_ramp",
-        "_ramp_max",
+        "_proofs",
+        "_proofs_needed",
+        "_stays_closed_until",
         "advice",
         "closed_since",
+        "concurrency",
+        "in_flight",
+        "is_sound",
         "served",
         "served_at",
         "state",
+        "throttled",
     )
 
-    def __init__(self, *, concurrency_max: int) -> None:
+    def __init__(self, *, concurrency_max: int, concurrency_min: int = 1, is_adaptive: bool = False) -> None:
         """Begin closed: the API is expected to serve."""
         self.state = CircuitState.CLOSED
+        self.concurrency = Concurrency(maximum=concurrency_max, minimum=concurrency_min, is_adaptive=is_adaptive)
+        self.in_flight = 0
         self.served = 0  # how many calls the API took, ever
         self.served_at = 0.0  # when it took the last one
         self.closed_since = 0.0
+        self.throttled = 0  # how often it asked for less, ever
+        self.is_sound = True  # it serves most of what it is asked for: its failures may be held against an event
         self.advice = ""  # what to check, while held
-        self._in_flight = 0
-        self._ramp_max = concurrency_max
-        self._ramp = concurrency_max
         self._failing_since: float | None = None
         self._last_success: float | None = None
         self._probe_at = 0.0
         self._interval = PROBE_SECONDS_INITIAL
+        self._first_tries = 0  # calls that were the first for their event, ever
+        self._first_failures = 0  # and how many of them failed
+        self._look_at = 0.0
+        self._looks: deque[tuple[int, int]] = deque(maxlen=_LOOKS)  # second by second: first tries, and failures of them
+        self._proofs = 0  # successes in a row while probing
+        self._proofs_needed = 1
+        self._stays_closed_until = 0.0
 
     def admits(self, now: float) -> bool:
         """Whether a call may depart."""
         if self.state is CircuitState.CLOSED:
-            return self._in_flight < self._ramp
+            if self.in_flight < self.concurrency.limit:
+                return True
+            self.concurrency.is_binding = True
+            return False
         return now >= self._probe_at
 
     def depart(self, now: float) -> None:
         """A call departs."""
-        self._in_flight += 1
+        self.in_flight += 1
         if self.state is not CircuitState.CLOSED:
             self._probe_at = now + self._interval
             if self.state is CircuitState.PROBING:
                 self._interval = min(self._interval * PROBE_GROWTH, PROBE_SECONDS_MAX)
 
-    def land(self) -> None:
-        """A call has ended, however."""
-        self._in_flight -= 1
+    def land(self, is_first: bool = True) -> None:  # noqa: FBT001, FBT002  # for each answer: by position it costs less
+        """A call has ended, however; whether it was the first for its event."""
+        self.in_flight -= 1
+        self._first_tries += is_first
 
-    def succeed(self, now: float) -> None:
-        """The API served a call: it took it, or refused it for a reason of its own."""
+    def succeed(self, now: float, seconds: float = 0.0, lag: float = 0.0) -> None:
+        """The API served a call: it took it, or refused it for a reason of its own. How long that took; how late our own loop was."""
         self.served += 1
         self.served_at = self._last_success = now
         self._failing_since = None
         if self.state is not CircuitState.CLOSED:
-            self.state = CircuitState.CLOSED
-            self.closed_since = now
-            self.advice = ""
-            # The crowd that waits must not fall upon the API at once; calls that still hang there are no part of it.
-            self._ramp = self._in_flight + 1
-        if self._ramp < self._ramp_max:
-            self._ramp += 1
+            self._prove(now)
+        self.concurrency.served(now, seconds, lag, self.in_flight)
 
-    def fail(self, now: float) -> None:
+    def fail(self, now: float, *, is_first: bool = True, may_be_load: bool = False) -> None:
         """The API failed for the moment."""
         if self._failing_since is None:
             self._failing_since = now
+        self._proofs = 0
+        self._first_failures += is_first
+        if may_be_load:
+            self.concurrency.failed(now, self.in_flight)
 
     def misconfigured(self, now: float, advice: str) -> bool:
         """The API refused us. Held, unless it has just served others: then it counts as a moment's failure."""
@@ -109,16 +141,20 @@ class Circuit:
             self.state = CircuitState.HELD
             self._interval = HOLD_SECONDS
             self._probe_at = now + HOLD_SECONDS
+            self._proofs, self._proofs_needed = 0, 1
             return True
         return False
 
     def looks_out(self, now: float) -> bool:
-        """Begin to probe when there was nothing but failures for long enough; True when it begins now."""
+        """Begin to probe when the API has failed for long enough; True when it begins now."""
+        if now >= self._look_at:
+            self._look_at = now + OUTAGE_AFTER_SECONDS / _LOOKS
+            if self._look(now):
+                self._begin_to_probe(now, proofs_needed=PROOFS)
+                return True
         if self.state is not CircuitState.CLOSED or self._failing_since is None or now - self._failing_since < OUTAGE_AFTER_SECONDS:
             return False
-        self.state = CircuitState.PROBING
-        self._interval = PROBE_SECONDS_INITIAL
-        self._probe_at = now
+        self._begin_to_probe(now, proofs_needed=1)
         return True
 
     def ask_again_at(self) -> float | None:
@@ -126,6 +162,39 @@ class Circuit:
         if self.state is not CircuitState.CLOSED:
             return self._probe_at
         return None if self._failing_since is None else self._failing_since + OUTAGE_AFTER_SECONDS
+
+    def _look(self, now: float) -> bool:
+        """Compare the last five seconds: whether hardly anything is served."""
+        tries_then, failures_then = self._looks[0] if len(self._looks) == _LOOKS else (self._first_tries, self._first_failures)
+        self._looks.append((self._first_tries, self._first_failures))
+        tries, failures = self._first_tries - tries_then, self._first_failures - failures_then
+        is_most_served = failures <= SOUND_SHARE_MAX * tries
+        self.is_sound = is_most_served or (self.is_sound and tries < SOUND_CALLS_MIN)
+        if self.state is CircuitState.PROBING and self._proofs and now - (self._last_success or 0.0) >= OUTAGE_AFTER_SECONDS:
+            self._close(now)  # nothing has failed since, and nobody was there to prove more
+        is_failing = tries >= CALLS_MIN and failures >= FAILED_SHARE_MAX * tries
+        return is_failing and self.state is CircuitState.CLOSED and now >= self._stays_closed_until
+
+    def _begin_to_probe(self, now: float, *, proofs_needed: int) -> None:
+        self.state = CircuitState.PROBING
+        self._interval = PROBE_SECONDS_INITIAL
+        self._probe_at = now
+        self._proofs, self._proofs_needed = 0, proofs_needed
+
+    def _prove(self, now: float) -> None:
+        self._proofs += 1
+        if self._proofs >= self._proofs_needed:
+            self._close(now)
+        else:
+            self._interval = PROBE_SECONDS_INITIAL
+            self._probe_at = now + PROBE_SECONDS_INITIAL
+
+    def _close(self, now: float) -> None:
+        self.state = CircuitState.CLOSED
+        self.closed_since = now
+        self.advice = ""
+        self._stays_closed_until = now + OUTAGE_AFTER_SECONDS  # until only what was tried since then is looked at
+        self.concurrency.begin_anew(self.in_flight)
 
 
 class Allowance:
@@ -158,6 +227,10 @@ class Limits(msgspec.Struct, frozen=True):
     """What the relay holds at most."""
 
     concurrency_max: int = 512
+    concurrency_min: int = 4
+    is_concurrency_adaptive: bool = False
+    requests_per_second_max: float | None = None
+    retry_after_seconds_max: float = 300.0
     buffer_bytes_max: int = 128 * 2**20
     buffer_events_max: int = 100_000
     session_events_max: int = 1_000

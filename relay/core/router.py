@@ -139,6 +139,21 @@ class Router:
         return self._turns.in_flight
 
     @property
+    def throttled_until(self) -> float:
+        """When a wait ends that the API has asked for, on the core's clock; 0 when there is none."""
+        return self._turns.pace.throttled_until
+
+    @property
+    def requests_per_second(self) -> float | None:
+        """The pace at which calls may leave; None when nothing limits it."""
+        return self._turns.pace.per_second
+
+    @property
+    def is_slowed_down(self) -> bool:
+        """Whether the API has asked for less, lately."""
+        return self._turns.pace.is_slowed_down
+
+    @property
     def orphan_count(self) -> int:
         """Calls under way for assignments that are gone."""
         return self._turns.orphan_count
@@ -408,7 +423,7 @@ class Router:
 
     def _answered(self, happened: Answered, now: float) -> list[Command]:
         lane, verdict, turns = happened.lane, happened.verdict, self._turns
-        circuit = turns.land(lane, verdict, now)
+        circuit = turns.land(lane, verdict, now, happened.seconds, happened.lag_seconds)
         if lane.assignment.stage is Stage.GONE:
             turns.orphan_landed(lane, self.assignments.get((lane.assignment.topic, lane.assignment.partition)))
             return []
@@ -429,6 +444,9 @@ class Router:
         return []
 
     def _try_later(self, lane: Lane, failure: TryAgain, circuit: Circuit, now: float) -> list[Command]:
+        if failure.asks_for_less:  # that is for all of us: the pace sees to it
+            self._turns.queue_first(lane)
+            return [Announce(lane, Change.RETRIED, failure.cause, failure.status)]
         lane.failures += 1
         lane.failed_cause, lane.failed_status = failure.cause, failure.status
         backoff = self._rules.backoff

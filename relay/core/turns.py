@@ -4,15 +4,24 @@ In: lanes that want a turn, calls that depart and land, the time. Out: the next 
 
 Openings go first, so that a flood of pings does not delay a session's start; openings in place of lost sessions come at a limited rate;
 events go round-robin, so that a busy session does not delay the others. A lane that waits is an entry here and nothing else.
+
+Neither kind of calls can use up what the other needs: of the places for calls under way each leaves some to the other, and where departures
+are paced, one in four is for an event. A lane that the API has asked to come later stays first.
 """
 
 from collections import deque
+from typing import Final
 
 from relay.core.assignment import Assignment, Stage
 from relay.core.events import EventType, SessionKey
 from relay.core.inputs import Misconfigured, Refused, TryAgain, Verdict
 from relay.core.lane import SENDING_FROM, Lane, State
+from relay.core.pace import Pace
 from relay.core.pressure import Allowance, Circuit, CircuitState, Limits
+
+RESERVED_SHARE: Final = 8  # an eighth of the places for openings alone, another for events alone
+_SERVER_ERROR: Final = 500
+OPENINGS_IN_A_ROW_MAX: Final = 3  # while events wait for the same pace
 
 
 class Turns:
@@ -20,11 +29,14 @@ class Turns:
 
     def __init__(self, limits: Limits) -> None:
         """Begin with nobody waiting."""
-        self.opening = Circuit(concurrency_max=limits.concurrency_max)
-        self.sending = Circuit(concurrency_max=limits.concurrency_max)
+        self.opening = _circuit(limits)
+        self.sending = _circuit(limits)
+        self.pace = Pace(per_second_max=limits.requests_per_second_max)
         self.in_flight = 0
         self.is_draining = False
         self._concurrency_max = limits.concurrency_max
+        self._asked_seconds_max = limits.retry_after_seconds_max
+        self._openings_in_a_row = 0
         self._openings: deque[Lane] = deque()
         self._reopenings: deque[Lane] = deque()
         self._sendings: deque[Lane] = deque()
@@ -39,12 +51,12 @@ class Turns:
         if self._orphans and (lane.assignment.topic, lane.assignment.partition, lane.key) in self._orphans:
             return
         lane.is_queued = True
-        if _is_sending_next(lane):
-            self._sendings.append(lane)
-        elif lane.state is State.LOST:
-            self._reopenings.append(lane)
-        else:
-            self._openings.append(lane)
+        self._queue_of(lane).append(lane)
+
+    def queue_first(self, lane: Lane) -> None:
+        """The lane had its turn, and the API asked it to come later: it is next."""
+        lane.is_queued = True
+        self._queue_of(lane).appendleft(lane)
 
     def wait(self, lane: Lane, circuit: Circuit, *, is_asked: bool) -> bool:
         """The lane failed and is to wait: for a timer (True), or, while the circuit is not closed, in the queue: it sets the pace then."""
@@ -99,16 +111,27 @@ class Turns:
     # --- going and landing ----------------------------------------------------------------------------------------------------------
 
     def look_out(self, now: float) -> None:
-        """Notice that the API has failed for long enough."""
+        """Notice that the API has failed for long enough, or that a wait which it asked for is over."""
         for circuit in (self.opening, self.sending):
             if circuit.looks_out(now):
                 self.stop_waiting(circuit)
+        if self.pace.pass_by(now, self.opening.served + self.sending.served):
+            for circuit in (self.opening, self.sending):
+                circuit.concurrency.begin_anew(circuit.in_flight)
 
     def next(self, now: float) -> Lane | None:
         """The next lane that may go now."""
+        pace = self.pace
+        pace.is_holding = False
         while self.in_flight < self._concurrency_max:
-            lane = self._next(now)
-            if lane is None or lane.assignment.stage is Stage.OWNED:
+            queue = self._next(now)
+            if queue is None or (pace.is_on and pace.holds(now)):
+                return None
+            lane = queue.popleft()
+            lane.is_queued = False
+            if queue is self._reopenings:
+                self._reopening_allowance.take()
+            if lane.assignment.stage is Stage.OWNED:
                 return lane
         return None
 
@@ -116,22 +139,31 @@ class Turns:
         """A call of the lane departs."""
         circuit = self.sending if lane.state >= SENDING_FROM else self.opening
         circuit.depart(now)
+        if self.pace.is_on:
+            self.pace.depart(now)
+            self._openings_in_a_row = 0 if circuit is self.sending else self._openings_in_a_row + 1
         self.in_flight += 1
         lane.assignment.in_flight += 1
         return circuit
 
-    def land(self, lane: Lane, verdict: Verdict, now: float) -> Circuit:
+    def land(self, lane: Lane, verdict: Verdict, now: float, seconds: float = 0.0, lag_seconds: float = 0.0) -> Circuit:
         """A call of the lane has landed, and what its answer means tells the circuit how the API is."""
         circuit = self.sending if lane.state >= SENDING_FROM else self.opening
-        circuit.land()
+        is_first = lane.attempts <= 1
+        circuit.land(is_first)
         self.in_flight -= 1
         lane.assignment.in_flight -= 1
         if isinstance(verdict, Misconfigured):
             circuit.misconfigured(now, verdict.advice)
         elif isinstance(verdict, TryAgain):
-            circuit.fail(now)
+            if verdict.asks_for_less:
+                circuit.throttled += 1
+                asked_seconds = min(verdict.retry_after_seconds, self._asked_seconds_max)
+                self.pace.refuse(now, self.opening.served + self.sending.served, asked_seconds=asked_seconds)
+            else:
+                circuit.fail(now, is_first=is_first, may_be_load=verdict.status != _SERVER_ERROR)
         elif not isinstance(verdict, Refused) or verdict.status:  # one that never left says nothing about the API
-            circuit.succeed(now)
+            circuit.succeed(now, seconds, lag_seconds)
         return circuit
 
     def orphan_landed(self, orphan: Lane, successor: Assignment | None) -> None:
@@ -147,6 +179,8 @@ class Turns:
         """When `next` may have more to say by time alone."""
         if self.is_draining or self.in_flight >= self._concurrency_max:
             return None
+        if self.pace.is_holding:
+            return self.pace.ask_again_at()
         moments: list[float | None] = []
         if self.sending.state is CircuitState.CLOSED or self._sendings:
             moments.append(self.sending.ask_again_at())
@@ -164,7 +198,7 @@ class Turns:
     @property
     def is_stalled(self) -> bool:
         """Whether lanes wait for a turn and nothing under way would end the wait. For a moment that is so; for long it is a bug."""
-        if self.in_flight or self.is_draining or not (self._openings or self._reopenings or self._sendings):
+        if self.in_flight or self.is_draining or self.pace.is_holding or not (self._openings or self._reopenings or self._sendings):
             return False
         return self.opening.state is CircuitState.CLOSED and self.sending.state is CircuitState.CLOSED
 
@@ -174,24 +208,35 @@ class Turns:
             return max(allowed_at, self.opening.ask_again_at() or 0.0)
         return allowed_at if self.opening.admits(allowed_at) else None  # else a call that lands makes room
 
-    def _next(self, now: float) -> Lane | None:
+    def _next(self, now: float) -> deque[Lane] | None:
+        """The queue whose first lane may go as far as the circuits are concerned."""
+        if self._sendings and self._openings_in_a_row >= OPENINGS_IN_A_ROW_MAX and self.pace.is_on and self.sending.admits(now):
+            return self._sendings
         if self._openings and self.opening.admits(now):
-            return _pop(self._openings)
+            return self._openings
         if self._reopenings and self.opening.admits(now) and self._reopening_allowance.admits(now):
-            self._reopening_allowance.take()
-            return _pop(self._reopenings)
+            return self._reopenings
         if self._sendings and self.sending.admits(now):
-            return _pop(self._sendings)
+            return self._sendings
         return None
+
+    def _queue_of(self, lane: Lane) -> deque[Lane]:
+        if _is_sending_next(lane):
+            return self._sendings
+        return self._reopenings if lane.state is State.LOST else self._openings
 
     def _circuit_of_next(self, lane: Lane) -> Circuit:
         return self.sending if _is_sending_next(lane) else self.opening
 
 
-def _pop(queue: deque[Lane]) -> Lane:
-    lane = queue.popleft()
-    lane.is_queued = False
-    return lane
+def _circuit(limits: Limits) -> Circuit:
+    """One kind of calls, which leaves some of the places to the other."""
+    reserved = 0 if limits.concurrency_max == 1 else max(1, limits.concurrency_max // RESERVED_SHARE)
+    return Circuit(
+        concurrency_max=limits.concurrency_max - reserved,
+        concurrency_min=limits.concurrency_min,
+        is_adaptive=limits.is_concurrency_adaptive,
+    )
 
 
 def _is_sending_next(lane: Lane) -> bool:

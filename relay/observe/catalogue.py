@@ -217,6 +217,11 @@ CATALOGUE: Final[tuple[Metric, ...]] = (
         "buffered_bytes", "Bytes of events that wait in memory.", advice="At RELAY_LIMITS__BUFFER_BYTES_MAX the relay pauses, as above."
     ),
     _gauge(
+        "source_paused",
+        "1 while no more records are taken, because a limit is reached.",
+        advice="1 in an outage: as it should be. Else: see buffered_bytes, buffered_events, lanes and dlq_pending for the limit.",
+    ),
+    _gauge(
         "last_delivery_timestamp_seconds",
         "When an event was last delivered, Unix time.",
         advice="Long ago while the lag is not 0: nothing moves. See circuit_state and the log.",
@@ -245,6 +250,36 @@ CATALOGUE: Final[tuple[Metric, ...]] = (
         "0: the API serves. 1: nothing but failures, one call is tried now and then. 2: the API refuses us.",
         "operation",
         advice="1: wait for the API. 2: correct the settings that the log names.",
+    ),
+    _gauge(
+        "concurrency_limit",
+        "Requests of one kind that may be under way at once.",
+        "operation",
+        advice="Below RELAY_API__CONCURRENCY_MAX while events wait: more at once make the API slow, or fail."
+        " With RELAY_API__CONCURRENCY=fixed only for a moment after an interruption.",
+    ),
+    _gauge(
+        "concurrency_in_flight",
+        "Requests of one kind that are under way.",
+        "operation",
+        advice="At concurrency_limit while the lag grows: the API is the bottleneck. Far below: it is the relay, or the pace.",
+    ),
+    _gauge(
+        "pace_requests_per_second",
+        "Requests that may leave per second, all kinds together; 0 when nothing limits them.",
+        advice="Not 0: the API has refused more, or RELAY_API__REQUESTS_PER_SECOND_MAX is set. Ask its operators for more.",
+    ),
+    _gauge(
+        "throttled_seconds",
+        "For how long nothing leaves yet, because the API has asked to wait.",
+        advice="Above 0 for long: the API asks for long waits (Retry-After); RELAY_RETRY__RETRY_AFTER_SECONDS_MAX bounds them.",
+    ),
+    _counter(
+        "throttled_total",
+        "Requests that the API answered 429, or 503 with Retry-After.",
+        "operation",
+        advice="A few while the pace is felt for are life. Many: several clients share one limit, or the limit is per something else.",
+        is_watched=True,
     ),
     _counter(
         "retries_total",

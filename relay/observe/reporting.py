@@ -47,6 +47,7 @@ class Reporter:
         self._tallies = tallies
         self._named_at = float("-inf")
         self._witness = witness
+        self._is_slowed = False
         self._circuits = {"open": CircuitState.CLOSED, "send": CircuitState.CLOSED}
 
     def announce(self, announce: Announce) -> None:
@@ -113,7 +114,14 @@ class Reporter:
             )
 
     def watch(self, router: Router) -> None:
-        """Say when a circuit opens or closes."""
+        """Say when a circuit opens or closes, and when the API asks for less."""
+        is_slowed = router.is_slowed_down
+        if is_slowed is not self._is_slowed:
+            self._is_slowed = is_slowed
+            if is_slowed:
+                log.warning("the API asks for less: the pace follows", extra={"per_second": round(router.requests_per_second or 0.0, 1)})
+            else:
+                log.warning("the API has asked for less no more: the pace is free again")
         for operation, circuit in (("open", router.opening), ("send", router.sending)):
             state = circuit.state
             if state is self._circuits[operation]:

@@ -37,8 +37,8 @@ FAULTS: Final = (
     "events:500:0.02",
     "events:404:0.003",
     "events:410:0.003",
-    "events:503+1:0.004",
-    "events:429+1:0.002",
+    "events:503+1:0.0002",  # each of these two holds everything for a second
+    "events:429+1:0.0001",
     "events:lost:0.002",
     "all:reset:0.01",
     "sessions:503:0.05",

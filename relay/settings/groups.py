@@ -176,7 +176,26 @@ class ApiSettings(Group):
         " its event aside.",
     )
     timeout_seconds: float = Field(default=10, ge=0.1, le=300, description="How long one request may take.")
-    concurrency_max: int = Field(default=512, ge=1, le=10_000, description="Requests that may be under way at once.")
+    concurrency: Literal["adaptive", "fixed"] = Field(
+        default="adaptive",
+        description="How many requests may be under way at once: `adaptive` learns from latency and failures how many the API bears,"
+        " between the two bounds; `fixed` is always the upper one.",
+    )
+    concurrency_max: int = Field(
+        default=512,
+        ge=1,
+        le=10_000,
+        description="Requests that may be under way at once. An eighth is kept for openings, another for events, so that neither starves.",
+    )
+    concurrency_min: int = Field(
+        default=4,
+        ge=1,
+        le=10_000,
+        description="`adaptive` allows this many openings and as many events at least, however slow the API is.",
+    )
+    requests_per_second_max: float | None = Field(
+        default=None, ge=0.1, le=1_000_000, description="No more requests leave in any second. Unset: no limit but what the API asks for."
+    )
     ca_file: ExistingFile | None = Field(default=None, description="Certificates (PEM) to trust instead of the system's.")
     client_cert_file: ExistingFile | None = Field(default=None, description="A client certificate (PEM) for mutual TLS.")
     client_key_file: ExistingFile | None = Field(default=None, description="Its key (PEM), where the certificate's file does not hold it.")
@@ -210,6 +229,12 @@ class ApiSettings(Group):
             if name.lower() in {"host", "content-length", "transfer-encoding", "connection"}:
                 raise ValueError(f"{name} is set by the relay itself; leave it out")
         return headers
+
+    @model_validator(mode="after")
+    def _check_bounds(self) -> Self:
+        if "concurrency_min" in self.model_fields_set and self.concurrency_min > self.concurrency_max:
+            raise ValueError("RELAY_API__CONCURRENCY_MIN is above RELAY_API__CONCURRENCY_MAX; lower it or raise the other")
+        return self
 
     @model_validator(mode="after")
     def _check_pair(self) -> Self:
@@ -281,7 +306,9 @@ class RetrySettings(Group):
         default=0.5, ge=0.01, le=60, description="The longest wait before the second try; it doubles, with full jitter."
     )
     backoff_seconds_max: float = Field(default=30, ge=0.01, le=3_600, description="No wait between two tries is longer.")
-    retry_after_seconds_max: float = Field(default=300, ge=0, le=86_400, description="A longer `Retry-After` counts as this.")
+    retry_after_seconds_max: float = Field(
+        default=300, ge=0, le=86_400, description="A longer `Retry-After` counts as this. With 429 and 503 it holds for all sessions."
+    )
     attempts_max: int = Field(
         default=8,
         ge=1,

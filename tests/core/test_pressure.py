@@ -87,23 +87,24 @@ def test_a_probe_that_hangs_does_not_stop_the_next() -> None:
 
 
 def test_the_crowd_returns_gently() -> None:
-    """After an outage the number of calls side by side grows by one with each success, up to the limit."""
-    circuit, now = probing(concurrency_max=5)
+    """After an outage the number of calls side by side begins with one or two and doubles with each round trip at most, up to the limit."""
+    circuit, now = probing(concurrency_max=20)
     circuit.depart(now)
     circuit.land()
     circuit.succeed(now)
     assert circuit.state is CircuitState.CLOSED
     sizes = []
-    for _ in range(5):
+    for _ in range(6):
         in_flight = 0
         while circuit.admits(now):
             circuit.depart(now)
             in_flight += 1
         sizes.append(in_flight)
+        now += 0.1
         for _ in range(in_flight):
             circuit.land()
-        circuit.succeed(now)
-    assert sizes == [2, 3, 4, 5, 5]
+            circuit.succeed(now)
+    assert sizes == [2, 4, 8, 16, 20, 20]
 
 
 def test_who_refuses_us_is_probed_every_five_seconds() -> None:
@@ -139,6 +140,122 @@ def test_an_outage_may_turn_out_to_be_our_own_fault() -> None:
     circuit.land()
     assert circuit.misconfigured(now, "check")
     assert (circuit.state, circuit.ask_again_at()) == (CircuitState.HELD, now + 5.0)
+
+
+# --- hardly anything is served -------------------------------------------------------------------------------------------------------
+
+
+def tried_for(  # noqa: PLR0913  # figures, each by its name
+    circuit: Circuit, *, seconds: int, failed: int, served: int, first: bool = True, from_moment: float = 100.0
+) -> CircuitState:
+    """So many calls fail and so many are served each second; how the circuit stands in the end."""
+    for second in range(seconds):
+        moment = from_moment + second
+        for number in range(failed + served):
+            circuit.depart(moment)
+            circuit.land(first or number >= failed)
+            if number < failed:
+                circuit.fail(moment, is_first=first)
+            else:
+                circuit.succeed(moment)
+        if circuit.looks_out(moment):
+            break
+    return circuit.state
+
+
+@pytest.mark.parametrize(
+    ("failed", "served", "state"),
+    [
+        (100, 0, CircuitState.PROBING),
+        (98, 2, CircuitState.PROBING),
+        (90, 10, CircuitState.PROBING),
+        (88, 12, CircuitState.CLOSED),
+        (50, 50, CircuitState.CLOSED),
+        (3, 0, CircuitState.CLOSED),  # nothing but failures, yet too few to tell in this way
+        (0, 100, CircuitState.CLOSED),
+    ],
+)
+def test_nine_failures_of_ten_open_a_circuit(failed: int, served: int, state: CircuitState) -> None:
+    """Over five seconds and twenty calls; with less, the calls that succeed would pay for it."""
+    circuit = Circuit(concurrency_max=512)
+    tried_for(circuit, seconds=20, failed=0, served=10)
+    assert tried_for(circuit, seconds=5, failed=failed, served=served, from_moment=120.0) is state
+
+
+def test_what_fails_again_does_not_open_a_circuit() -> None:
+    """A hundred sessions that can never succeed are tried again and again; the one that is served goes on."""
+    circuit = Circuit(concurrency_max=512)
+    assert tried_for(circuit, seconds=60, failed=100, served=1, first=False) is CircuitState.CLOSED
+
+
+def test_a_moment_of_failures_opens_nothing() -> None:
+    """Four seconds of nothing but failures among a steady stream are no outage."""
+    circuit = Circuit(concurrency_max=512)
+    tried_for(circuit, seconds=20, failed=0, served=100)
+    assert tried_for(circuit, seconds=3, failed=100, served=0, from_moment=120.0) is CircuitState.CLOSED
+    assert tried_for(circuit, seconds=10, failed=0, served=100, from_moment=123.0) is CircuitState.CLOSED
+
+
+def nearly_out() -> tuple[Circuit, float]:
+    """A circuit that opened though some calls were served."""
+    circuit = Circuit(concurrency_max=512)
+    assert tried_for(circuit, seconds=10, failed=95, served=5) is CircuitState.PROBING
+    return circuit, circuit.ask_again_at() or 0.0
+
+
+def probe(circuit: Circuit, now: float, *, serves: bool) -> float:
+    """One probe; when the next may go."""
+    assert circuit.admits(now)
+    circuit.depart(now)
+    circuit.land(is_first=False)
+    if serves:
+        circuit.succeed(now)
+    else:
+        circuit.fail(now, is_first=False)
+    return circuit.ask_again_at() or now
+
+
+def test_where_some_always_passed_one_success_proves_nothing() -> None:
+    """Three in a row close such a circuit, a tenth of a second apart; a failure in between begins the count anew."""
+    circuit, now = nearly_out()
+    for serves in (True, True, False, True, True):
+        now = probe(circuit, now, serves=serves)
+        assert circuit.state is CircuitState.PROBING
+    assert probe(circuit, now, serves=True) >= now
+    assert circuit.state is CircuitState.CLOSED
+    assert circuit.concurrency.limit == 2, "gently"
+
+
+def test_a_circuit_does_not_stay_open_for_want_of_calls() -> None:
+    """One probe was served, and nobody else has anything to say: five seconds later it is closed."""
+    circuit, now = nearly_out()
+    probe(circuit, now, serves=True)
+    circuit.looks_out(now + 4.0)
+    assert circuit.state is CircuitState.PROBING
+    circuit.looks_out(now + 5.1)
+    assert circuit.state is CircuitState.CLOSED
+
+
+def test_the_failures_of_an_outage_do_not_open_the_circuit_again() -> None:
+    """What failed before it closed is over; only what is tried since then is looked at."""
+    circuit, now = nearly_out()
+    for _ in range(3):
+        now = probe(circuit, now, serves=True)
+    assert tried_for(circuit, seconds=8, failed=0, served=10, from_moment=now) is CircuitState.CLOSED
+    assert tried_for(circuit, seconds=8, failed=95, served=5, from_moment=now + 8.0) is CircuitState.PROBING
+
+
+@pytest.mark.parametrize(("failed", "served", "is_sound"), [(60, 40, False), (40, 60, True), (4, 0, True), (0, 0, True)])
+def test_who_fails_most_is_no_judge(failed: int, served: int, *, is_sound: bool) -> None:
+    """While most first tries fail, a failure says nothing about its event; a few failures tell nothing."""
+    circuit = Circuit(concurrency_max=512)
+    tried_for(circuit, seconds=1, failed=0, served=0)
+    for second in range(1, 6):
+        tried_for(circuit, seconds=1, failed=failed // 5 + (second <= failed % 5), served=served // 5, from_moment=100.0 + second)
+    assert circuit.is_sound is is_sound
+
+
+# --- lost sessions, and the source ----------------------------------------------------------------------------------------------------
 
 
 def test_an_allowance_is_a_seconds_worth_and_then_so_many_per_second() -> None:

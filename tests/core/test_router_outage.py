@@ -163,12 +163,16 @@ def test_one_circuits_outage_is_not_the_others(make_driver: Callable[..., Driver
 
 
 def test_what_the_api_asked_for_is_waited_out_even_in_an_outage(make_driver: Callable[..., Driver]) -> None:
-    """A session that was told `Retry-After` is no probe before that."""
+    """A session that was told `Retry-After` is no probe before that; one that was told so by a 503 speaks for all."""
     driver = crowd(make_driver, opened=20, opening=0)
     driver.turn()
-    driver.run(0.1, lambda _: TryAgain("status_503", 503, retry_after_seconds=120.0))
+    driver.run(0.1, lambda _: TryAgain("status_500", 500, retry_after_seconds=120.0))
     before = len(driver.calls)
     driver.run(119.0, broken)
+    assert len(driver.calls) == before
+    driver.run(3.0, lambda _: TryAgain("status_503", 503, retry_after_seconds=120.0))
+    before = len(driver.calls)
+    driver.run(115.0, broken)
     assert len(driver.calls) == before
     driver.run(30.0, driver.success_of)
     assert len(driver.finished) == 60

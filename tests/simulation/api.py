@@ -216,6 +216,6 @@ class Calls:
             flight.is_over = True
             del self.flights[flight]
             self._checks.answered(flight, verdict)
-            self.report(Answered(flight.command.lane, verdict))
+            self.report(Answered(flight.command.lane, verdict, self._loop.now - flight.began_at))
 
         self._host.call_later(seconds, end)

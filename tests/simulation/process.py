@@ -67,6 +67,9 @@ class Settings:
             leaving_seconds_max=random.choice((10.0, 2.0)),
             limits=Limits(
                 concurrency_max=random.choice((1, 3, 512)),
+                is_concurrency_adaptive=random.random() < 0.7,
+                requests_per_second_max=random.choice((None, None, None, 20.0)),
+                retry_after_seconds_max=15.0,
                 buffer_events_max=random.choice((3, 20)) if small else 100_000,
                 session_events_max=random.choice((2, 10)) if small else 1_000,
                 lanes_max=random.choice((2, 5)) if has_few_lanes else 500_000,

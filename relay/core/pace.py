@@ -1,0 +1,192 @@
+"""How many calls per second may leave, of all kinds together: what the operator allows, and what the API bears, learned from refusals.
+
+In: answers that ask for less (429, or 503 with `Retry-After`), how many calls were served so far, and calls that depart. Out: whether one
+more may go, and when to ask again.
+
+The theory:
+
+1. Nobody is slowed down before the API asks for it. `Retry-After` stops everything until then.
+2. An API that refuses what is too much serves just as much as it bears. So at a refusal the pace becomes what was served in the last
+   second, less a little; when nothing was served, one call per second.
+3. After a refusal the pace returns to that rate within ten seconds, stays near it, and then feels its way upward: by 1 % after two seconds
+   more, by 30 % after ten. So a hard limit is met with few refusals, and one that was lifted is soon forgotten. Where a refusal costs a
+   long wait, all this takes ten times as long as the wait.
+4. Only a share of refusals slows down: one among hundreds of answers is not about the rate.
+5. A pace that nobody has run into for half a minute is forgotten.
+"""
+
+from collections import deque
+from typing import Final
+
+FLOOR_PER_SECOND: Final = 1.0
+CUT: Final = 0.07  # below the rate that was refused
+RETURN_SECONDS: Final = 10.0
+RETURN_SECONDS_MAX: Final = 120.0
+RETURN_PER_SECOND_ASKED: Final = 10.0
+PROBE_SHARE: Final = 0.01
+PROBE_DOUBLES: Final = 5.0  # each fifth of the time to return
+SEARCH_DOUBLES_SECONDS: Final = 1.0  # when nothing was served, nothing is known but that it is less than it was
+CUT_EVERY_SECONDS: Final = 1.0  # what is refused sooner had left before the cut
+REFUSED_SHARE_MAX: Final = 0.01
+FORGOTTEN_AFTER_SECONDS: Final = 30.0
+MARK_SECONDS: Final = 0.25
+MARKS: Final = 9  # two seconds
+CATCH_UP_SECONDS: Final = 0.02  # a timer is late now and then: what it missed may follow at once
+_EXPONENT_MAX: Final = 40.0
+
+
+class Pace:
+    """The rate of departures."""
+
+    __slots__ = (
+        "_cut_at",
+        "_engaged_at",
+        "_fixed",
+        "_held_at",
+        "_is_throttled",
+        "_knows_peak",
+        "_mark_at",
+        "_marks",
+        "_next_at",
+        "_peak",
+        "_rate",
+        "_refused",
+        "_return_seconds",
+        "is_holding",
+        "is_on",
+        "throttled_until",
+    )
+
+    def __init__(self, *, per_second_max: float | None = None) -> None:
+        """Begin without any limit but the operator's, which holds for each second: hence less by what may be caught up."""
+        self._fixed = None if per_second_max is None else per_second_max * (1 - CATCH_UP_SECONDS)
+        self.is_on = self._fixed is not None
+        self.is_holding = False  # somebody could go, but for the pace
+        self.throttled_until = 0.0  # the API has asked for a wait until then
+        self._is_throttled = False
+        self._rate = self._fixed  # in force
+        self._next_at = 0.0
+        self._peak = 0.0  # what was served when we were refused; 0 when the pace is not engaged
+        self._knows_peak = False
+        self._engaged_at = 0.0
+        self._cut_at = 0.0
+        self._held_at = 0.0
+        self._return_seconds = RETURN_SECONDS
+        self._refused = 0
+        self._mark_at = 0.0
+        self._marks: deque[tuple[float, int, int]] = deque(maxlen=MARKS)  # when, served, refused
+
+    @property
+    def per_second(self) -> float | None:
+        """The rate in force; None when there is none."""
+        return self._rate
+
+    @property
+    def is_slowed_down(self) -> bool:
+        """Whether the API has asked for less, lately."""
+        return self._is_throttled or self._peak > 0.0
+
+    def holds(self, now: float) -> bool:
+        """Whether somebody who could go must wait."""
+        if now < self.throttled_until:
+            self.is_holding = True
+        elif self._rate is not None and now < self._next_at:
+            self.is_holding = True
+            self._held_at = now
+        return self.is_holding
+
+    def depart(self, now: float) -> None:
+        """One goes."""
+        if self._rate is not None:
+            self._next_at = max(self._next_at, now - CATCH_UP_SECONDS) + 1.0 / self._rate
+
+    def ask_again_at(self) -> float:
+        """When the next one may go."""
+        return max(self.throttled_until, self._next_at)
+
+    def refuse(self, now: float, served: int, *, asked_seconds: float) -> None:
+        """The API asks for less; `served` is how many calls it has served, ever."""
+        self._refused += 1
+        self.is_on = True
+        if asked_seconds > 0:
+            self._is_throttled = True
+            self.throttled_until = max(self.throttled_until, now + asked_seconds)
+        if now < self._cut_at + CUT_EVERY_SECONDS:
+            return
+        served_lately, refused_lately = self._lately(now, served, seconds=1.0)
+        if refused_lately > REFUSED_SHARE_MAX * (served_lately + refused_lately):
+            self._return_seconds = min(max(RETURN_SECONDS, RETURN_PER_SECOND_ASKED * asked_seconds), RETURN_SECONDS_MAX)
+            self._cut(now, served)
+
+    def pass_by(self, now: float, served: int) -> bool:
+        """Time has passed: adapt the pace. True when a wait that the API has asked for is over just now."""
+        if now >= self._mark_at:
+            self._mark_at = now + MARK_SECONDS
+            self._marks.append((now, served, self._refused))
+        if not self.is_on:
+            return False
+        is_resumed = self._is_throttled and now >= self.throttled_until
+        if is_resumed:
+            self._is_throttled = False
+            self.throttled_until = 0.0
+            self._cut_at = self._held_at = now
+        if self._peak and not self._is_throttled:
+            self._adapt(now, served)
+        self.is_on = self._is_throttled or self._rate is not None
+        return is_resumed
+
+    def _adapt(self, now: float, served: int) -> None:
+        if now < self._engaged_at + CUT_EVERY_SECONDS and self._cut_at == self._engaged_at:
+            # What had left before the first refusal is still being answered: how much is served begins to show.
+            rate = self._served_per_second(now, served)
+            if rate > self._peak or (rate and not self._knows_peak):
+                self._learn(rate)
+        if now - self._held_at >= FORGOTTEN_AFTER_SECONDS:
+            self._peak = 0.0
+            self._rate = self._fixed
+            return
+        rate = self._peak * self._share(now - self._cut_at)
+        self._rate = rate if self._fixed is None else min(rate, self._fixed)
+
+    def _share(self, seconds: float) -> float:
+        """Of the peak, so long after a refusal."""
+        if not self._knows_peak:
+            return float(2.0 ** min(seconds / SEARCH_DOUBLES_SECONDS, _EXPONENT_MAX))
+        part = seconds / self._return_seconds
+        if part < 1.0:
+            left = 1.0 - part
+            return 1.0 - CUT * left * left * left
+        doublings = min((part - 1.0) * PROBE_DOUBLES, _EXPONENT_MAX)
+        return float(1.0 + PROBE_SHARE * (2.0**doublings - 1.0))
+
+    def _cut(self, now: float, served: int) -> None:
+        rate = self._served_per_second(now, served)
+        if not self._peak:
+            self._engaged_at = now
+        elif self._rate is not None:
+            rate = min(rate, self._rate)
+        self._cut_at = self._held_at = now
+        self._learn(rate)
+        self._rate = min(self._peak * self._share(0.0), self._fixed or float("inf"))
+        self._next_at = max(self._next_at, now + 1.0 / self._rate)
+
+    def _learn(self, rate: float) -> None:
+        self._knows_peak = rate > 0.0
+        self._peak = max(rate, FLOOR_PER_SECOND)
+
+    def _served_per_second(self, now: float, served: int) -> float:
+        """The better of the last second and the last two: a slow pace is not seen well in one."""
+        return max(self._lately(now, served, seconds=1.0)[0], self._lately(now, served, seconds=2.0)[0] / 2)
+
+    def _lately(self, now: float, served: int, *, seconds: float) -> tuple[float, float]:
+        """How many were served and refused in the last seconds."""
+        since = younger = (now, served, self._refused)
+        for mark in reversed(self._marks):
+            since = mark
+            if mark[0] <= now - seconds:
+                break
+            younger = mark
+        if now - since[0] > 2 * seconds:  # nobody looked in between, so nothing happened
+            since = younger
+        share = min(1.0, seconds / max(now - since[0], 1e-9))
+        return (served - since[1]) * share, (self._refused - since[2]) * share

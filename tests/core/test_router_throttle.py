@@ -186,9 +186,9 @@ def test_a_few_that_never_succeed_stop_nobody(make_driver: Callable[..., Driver]
     driver = make_driver(checks_books=False, rules=Rules(backoff=Backoff(0.5, 2.0)))
     for number in range(101):
         driver.open(f"k{number}")
-    for number in range(1, 101):
-        driver.arrive(f"k{number}", E.PING, turns=False)
-    for _ in range(60):
+    for number in range(1, 161):
+        if number <= 100:
+            driver.arrive(f"k{number}", E.PING)
         driver.arrive("k0", E.PING)
         driver.run(1.0, lambda call: Accepted() if call.lane.key == "k0" else TryAgain("status_503", 503))
         assert driver.lane("k0").waiting == []

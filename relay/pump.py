@@ -123,7 +123,7 @@ class Pump:
         self._reporter = Reporter(tallies, witness)
         self._witness = witness
         self.backlog = Backlog()  # what nobody can read yet
-        self.is_paused = False  # the source, by us
+        self._is_paused = False
         self.standstills = Standstills()
         self._swept_at = self._looked_at = self.last_pass_at
         self._doubts_until = self.last_pass_at
@@ -426,8 +426,8 @@ class Pump:
     def _check_fullness(self) -> None:
         is_full = self.router.buffer.is_full or self._letters.pending_bytes > self._letter_bytes_max or self._keeper.is_full
         is_full = is_full or self.backlog.is_full
-        if is_full != self.is_paused:
-            self.is_paused = is_full
+        if is_full != self._is_paused:
+            self._is_paused = is_full
             if is_full:
                 self._source.pause()
             else:

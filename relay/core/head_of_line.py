@@ -83,6 +83,8 @@ def _awaited(router: Router, lane: Lane) -> Awaited:
         return Awaited.ANSWER if lane.state >= SENDING_FROM else Awaited.OPENING
     if lane.is_waiting:
         return Awaited.RETRY_AFTER if router.was_asked_to_wait(lane) else Awaited.BACKOFF
+    if router.throttled_until:
+        return Awaited.RETRY_AFTER
     circuit = router.sending if lane.state in {State.READY, State.COMPLETED} else router.opening
     return Awaited.TURN if circuit.state is CircuitState.CLOSED else Awaited.CIRCUIT
 

@@ -16,7 +16,7 @@ from relay.core.pressure import CircuitState, Limits
 def is_to_be_parked(lane: Lane, limits: Limits, rules: Rules, now: float) -> bool:
     """Whether this session has to give way."""
     circuit = lane.judge
-    if not lane.held_since or circuit is None or circuit.state is not CircuitState.CLOSED:
+    if not lane.held_since or circuit is None or circuit.state is not CircuitState.CLOSED or not circuit.is_sound:
         return False
     has_served_since = circuit.served_at > lane.held_since > circuit.closed_since
     is_patience_over = now - lane.held_since >= rules.park_after_seconds

@@ -445,6 +445,7 @@ class Router:
 
     def _try_later(self, lane: Lane, failure: TryAgain, circuit: Circuit, now: float) -> list[Command]:
         if failure.asks_for_less:  # that is for all of us: the pace sees to it
+            lane.failed_cause, lane.failed_status = failure.cause, failure.status
             self._turns.queue_first(lane)
             return [Announce(lane, Change.RETRIED, failure.cause, failure.status)]
         lane.failures += 1

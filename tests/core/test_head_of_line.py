@@ -49,6 +49,9 @@ def test_who_failed_is_named_with_its_last_cause(driver: Driver) -> None:
     driver.answer(TryAgain("status_429", 429, retry_after_seconds=30.0))
     held = stuck(driver)
     assert (held.waits_for, held.cause, held.attempts, held.since) == (Awaited.RETRY_AFTER, "status_429", 2, tried_at)
+    driver.run(30.1, lambda _: None)
+    driver.answer(TryAgain("status_500", 500, retry_after_seconds=30.0))
+    assert stuck(driver).waits_for is Awaited.RETRY_AFTER
     driver.wake()
     driver.accept()
     driver.arrive("a", E.PING)

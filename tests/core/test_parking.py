@@ -115,7 +115,7 @@ def test_nobody_is_parked_in_an_outage(busy: Driver) -> None:
 def test_what_failed_before_an_outage_says_nothing_after_it(busy: Driver) -> None:
     """Who waited through an outage, as the API had asked, is tried again before anybody counts."""
     bystander(busy, 5, fails_for("a", driver=busy))
-    asks = TryAgain("status_503", 503, retry_after_seconds=250.0)
+    asks = TryAgain("status_500", 500, retry_after_seconds=250.0)
     bystander(busy, 10, lambda call: asks if call.lane.key == "a" else Accepted())
     assert busy.lane("a").is_waiting
     for _ in range(200):

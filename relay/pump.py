@@ -113,6 +113,7 @@ class Pump:
 
         self._inbox: list[Input] = []
         self._is_scheduled = False
+        self._scheduled_at = self.last_pass_at
         self._is_broken = False
         self._timers: list[tuple[float, int, Lane, int]] = []
         self._timer_count = 0
@@ -167,8 +168,8 @@ class Pump:
         """The source says something; records are taken in at once, the rest follows in the next pass."""
         if self._is_broken and isinstance(message, PartitionsLeaving):
             message.reply([])  # after a bug nothing is committed, and nobody needs to wait
+        self._schedule()  # first, so that the time that records take shows as our own lag
         self._protect(lambda: self._receive[type(message)](message))
-        self._schedule()
 
     def read_on(self) -> None:
         """There is news for records that nobody could read yet."""
@@ -199,6 +200,7 @@ class Pump:
     def _schedule(self) -> None:
         if not self._is_scheduled:
             self._is_scheduled = True
+            self._scheduled_at = self._clock()
             self._loop.call_soon(self._pass)
 
     def _pass(self) -> None:
@@ -219,6 +221,7 @@ class Pump:
         now = self._clock()
         self._doubt_after_standstill(now)
         self.last_pass_at = now
+        self.router.lag_seconds = now - self._scheduled_at
         router, perform = self.router, self._perform
         while self._timers and self._timers[0][0] <= now:
             _, _, lane, ticket = heapq.heappop(self._timers)

@@ -11,8 +11,7 @@ The theory:
 3. What the baseline is, only a look at little load can tell. When latency seems high, a quarter of the limit is tried for a moment, and
    what is measured then is the baseline, be it lower or higher than before: an API that became slower for reasons of its own is not
    throttled for long.
-4. Our own loop adds latency when it is busy. How late it is shows when a call begins, and that much is not held against the API; nor are
-   milliseconds.
+4. Our own loop adds latency when it is busy. How late it is, the pump knows, and that is not held against the API; nor are milliseconds.
 5. Timeouts and overload errors, where they are a good part of the answers, shrink the limit as well. 429 does not: `pace.py` sees to it.
 6. After an interruption the limit begins anew from what is under way, so that the crowd does not fall upon the API at once.
 """
@@ -24,7 +23,7 @@ WINDOW_SECONDS_MIN: Final = 0.05
 SAMPLES_MIN: Final = 8  # or as many as the limit, if it is lower
 LATENCY_RATIO_MAX: Final = 2.0
 LATENCY_ALLOWED_SECONDS: Final = 0.02  # on top: on a fast network the scheduler of either side does as much
-LAG_WEIGHT: Final = 3.0  # measured: an answer waits about that much longer in a busy loop than a call waits to begin
+LAG_WEIGHT: Final = 3.0  # an answer waits for the calls that leave and the answers that are read before it; the lag is the second alone
 SHRINK_MAX: Final = 0.5  # of the limit remains at least, whatever one window says
 GROWTH: Final = 10  # a tenth for each window
 FAILED_SHARE_MAX: Final = 0.25
@@ -76,7 +75,7 @@ class Concurrency:
         self._begin_window()
 
     def served(self, now: float, seconds: float, lag: float, in_flight: int) -> None:
-        """A call was served in so many seconds, and our own loop was late by `lag` when it began."""
+        """A call was served in so many seconds, and our own loop is late by `lag`."""
         if self._stale:
             self._stale -= 1
             return

@@ -204,8 +204,7 @@ class Answered(msgspec.Struct, frozen=True, gc=False):
 
     lane: Lane
     verdict: Verdict
-    seconds: float = 0.0  # how long it took, once it had begun
-    lag_seconds: float = 0.0  # how late our own loop was when it began
+    seconds: float = 0.0  # how long it took
 
 
 class Woke(msgspec.Struct, frozen=True, gc=False):

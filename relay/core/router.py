@@ -95,6 +95,7 @@ class Router:
         self.sending = self._turns.sending
         self.sessions_open = 0
         self.order_violations = 0
+        self.lag_seconds = 0.0  # how late our own loop is; the pump says so
         self.extra_outcomes = 0  # of events, beyond one for each record: a record may say several things
         self.left_count = 0  # records that were read here and left unfinished to whoever owns their partition next
         self._limits = limits
@@ -423,7 +424,7 @@ class Router:
 
     def _answered(self, happened: Answered, now: float) -> list[Command]:
         lane, verdict, turns = happened.lane, happened.verdict, self._turns
-        circuit = turns.land(lane, verdict, now, happened.seconds, happened.lag_seconds)
+        circuit = turns.land(lane, verdict, now, happened.seconds, self.lag_seconds)
         if lane.assignment.stage is Stage.GONE:
             turns.orphan_landed(lane, self.assignments.get((lane.assignment.topic, lane.assignment.partition)))
             return []

@@ -64,7 +64,9 @@ def test_a_call_that_leaves_at_once_is_reported_when_its_answer_comes() -> None:
         heard.calls.start(SEND)
         assert len(asyncio.all_tasks()) == 1
         client.hears[0](Accepted(), 204)
-        assert heard.reported == [Answered(LANE, Accepted())]
+        (answered,) = heard.reported
+        assert (answered.lane, answered.verdict) == (LANE, Accepted())
+        assert answered.seconds > 0.0
         assert heard.observed == [("send", 204)]
         await heard.calls.stop()
 

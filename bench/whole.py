@@ -5,10 +5,12 @@
 A realistic crowd is produced once. Then the relay reads it from the beginning, again and again, as another group each time; a small server
 answers at once. Counted is the CPU time of the relay's process, librdkafka's threads included, from the first delivered event to the last.
 What is compared: `state` (sessions kept in Kafka against in memory), `transport` (ours against httpx's), `connections` (2,000 against 64
-under way at once), or nothing (`none`).
+under way at once), `timelines` (kept for 1,000 sessions against none), `console` (somebody looks at a page of it every second), or nothing
+(`none`).
 """
 
 import argparse
+import itertools
 import os
 import signal
 import statistics
@@ -30,7 +32,10 @@ VARIANTS: dict[str, tuple[dict[str, str], dict[str, str]]] = {
     "state": ({"RELAY_SESSION__STATE": "kafka"}, {"RELAY_SESSION__STATE": "memory"}),
     "transport": ({"RELAY_API__TRANSPORT": "fast"}, {"RELAY_API__TRANSPORT": "httpx"}),
     "connections": ({"RELAY_API__CONCURRENCY_MAX": "2000"}, {"RELAY_API__CONCURRENCY_MAX": "64"}),
+    "timelines": ({"RELAY_ADMIN__TIME_LINES_MAX": "1000"}, {"RELAY_ADMIN__TIME_LINES_MAX": "0"}),
+    "console": ({"BENCH_LOOKS": "1"}, {}),
 }
+LOOKS = ("/", "/sessions", "/sessions?state=lost", "/openings", "/calls")
 
 
 def produce(bootstrap: str, topic: str, *, events: int, sessions: int) -> int:
@@ -90,8 +95,13 @@ def turn(bootstrap: str, topic: str, url: str, count: int, extra: dict[str, str]
         while (begun := delivered(port)) < count / 20:
             time.sleep(0.05)
         first = (time.monotonic(), cpu_seconds(relay.pid))
+        looked_at, looks = time.monotonic(), itertools.cycle(LOOKS)
         while (now := delivered(port)) < count * 0.98 and time.monotonic() < deadline:
             time.sleep(0.1)
+            if "BENCH_LOOKS" in extra and time.monotonic() - looked_at >= 1:
+                looked_at = time.monotonic()
+                with urllib.request.urlopen(f"http://127.0.0.1:{port}{next(looks)}", timeout=5) as page:
+                    page.read()
         last = (time.monotonic(), cpu_seconds(relay.pid))
         return (last[1] - first[1]) / (now - begun) * 1e6, (now - begun) / (last[0] - first[0])
     finally:

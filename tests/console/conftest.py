@@ -18,6 +18,7 @@ from relay.core.commands import Announce, Command, Finish, OpenSession, SendEven
 from relay.core.events import ApiSessionId, EventType, Part, PlayerEvent, Record, SessionKey
 from relay.core.head_of_line import Standstills
 from relay.core.inputs import Accepted, Answered, Arrived, ArrivedInParts, Assigned, Lost, Opened, Refused, StoredAside, TryAgain, Verdict
+from relay.core.memoir import Memoir
 from relay.core.patience import Rules
 from relay.core.pressure import Limits
 from relay.core.router import Router
@@ -125,6 +126,12 @@ class Scene:
         for number in range(count):
             self.say(f"player-{number:06d}", EventType.SESSION_START, partition=number % self.partitions)
             self.serve()
+
+    def take_over(self, count: int) -> None:
+        """So many sessions that were open when another relay held them, as after a restart."""
+        for number in range(count):
+            memoir = Memoir(v=1, at=number, done=number, standing="open", id=f"{number:064x}", playhead=1.5, ts=int(1000 * WALL))
+            self.router.restore(self.assignments[number % self.partitions], SessionKey(f"player-{number:06d}"), memoir, self.now)
 
     def _perform(self, commands: Sequence[Command]) -> None:
         for command in commands:
@@ -287,4 +294,16 @@ def serving(one: Scene, host: str = "127.0.0.1", port: int = 0) -> Iterator[str]
 @pytest.fixture
 def served() -> Callable[..., AbstractContextManager[str]]:
     """Serve a scene; as a context, which gives its address."""
+    return serving
+
+
+@pytest.fixture(scope="session")
+def make_scene() -> Callable[..., Scene]:
+    """Make one that several tests look at."""
+    return Scene
+
+
+@pytest.fixture(scope="session")
+def serve_scene() -> Callable[..., AbstractContextManager[str]]:
+    """Serve one that several tests look at."""
     return serving

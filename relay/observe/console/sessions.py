@@ -132,13 +132,14 @@ class Finder:
         for assignment, place in self._places(begin):
             at = place
             for lanes in _slices(assignment, place):
-                for lane in lanes:
-                    at += 1
-                    looked_at += 1
-                    if matches(lane):
-                        found.append(lane)
-                        if len(found) == PAGE:
-                            return self._page(found, looked_at, _cursor(assignment, at))
+                hits = [(number, lane) for number, lane in enumerate(lanes, 1) if matches(lane)]
+                room = PAGE - len(found)
+                found += [lane for _, lane in hits[:room]]
+                if len(hits) >= room:
+                    last = hits[room - 1][0]
+                    return self._page(found, looked_at + last, _cursor(assignment, at + last))
+                at += len(lanes)
+                looked_at += len(lanes)
                 if looked_at >= LOOKS_MAX:
                     return self._page(found, looked_at, _cursor(assignment, at))
                 await asyncio.sleep(0)
@@ -161,6 +162,8 @@ class Finder:
             judges.append(self._says(wanted.text))
         if len(judges) == 1:
             return judges[0]
+        if not judges:
+            return lambda _: True
         return lambda lane: all(judge(lane) for judge in judges)
 
     def _says(self, text: str) -> Judge:

@@ -41,9 +41,9 @@ def page(  # noqa: PLR0913  # facts, each by its name
     name: str,
     api: str,
     prefix: str = "",
-    is_live: bool = True,
+    refresh_seconds: int = REFRESH_SECONDS,
 ) -> bytes:
-    """The whole document."""
+    """The whole document; 0 seconds for one that is not drawn anew by itself."""
     return document(
         html(
             head(
@@ -53,14 +53,14 @@ def page(  # noqa: PLR0913  # facts, each by its name
                 title(f"{prefix}{name} · relay {relay.group}"),
                 link(rel="icon", href="/assets/icon.svg", type="image/svg+xml"),
                 link(rel="stylesheet", href="/assets/console.css"),
-                script(src="/assets/console.js", defer=True) if is_live else None,
+                script(src="/assets/console.js", defer=True) if refresh_seconds else None,
             ),
             body(
                 a("Skip to the content", class_="skip", href="#content"),
                 _header(relay, at),
                 main(h1(name), *children, id="content", tabindex="-1"),
                 _footer(relay, api),
-                data_refresh=REFRESH_SECONDS if is_live else None,
+                data_refresh=refresh_seconds or None,
             ),
             lang="en",
         )

@@ -90,7 +90,7 @@ def _tables(looked: shapes.Overview) -> list[Markup]:
         grid("The API", ("for", "it", "what to check"), circuits),
         grid("Limits", ("of", "now", "at most", "share"), rows, figures=(1, 2)),
         grid("Set aside, by reason", ("reason", "events", "meaning"), _counts(looked.reasons, REASONS), figures=(1,), empty="Nothing was."),
-        grid("Calls tried again, by cause", ("cause", "calls", ""), _counts(looked.failures, {}), figures=(1,), empty="None was."),
+        grid("Calls tried again, by cause", ("cause", "calls", "share"), _counts(looked.failures, {}), figures=(1,), empty="None was."),
         grid(
             "Sessions opened, by cause", ("cause", "sessions", "meaning"), _counts(looked.openings, CAUSES), figures=(1,), empty="None yet."
         ),

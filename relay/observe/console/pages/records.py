@@ -242,13 +242,13 @@ def settings_page(relay: shapes.Instance, settings: shapes.Settings) -> bytes:
         at="/settings",
         name="Settings",
         api="/api/settings",
-        is_live=False,
+        refresh_seconds=0,
     )
 
 
 def missing_page(relay: shapes.Instance, said: str) -> bytes:
     """Not found."""
-    return page(relay, h2("Not found"), p(said), at="", name="Not found", api="/api/", is_live=False)
+    return page(relay, h2("Not found"), p(said), at="", name="Not found", api="/api/", refresh_seconds=0)
 
 
 def _value(value: object) -> Child:

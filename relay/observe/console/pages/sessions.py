@@ -1,10 +1,13 @@
 """Sessions: a form that is a shareable address, and a table."""
 
+from typing import Final
+
 from relay.core.commands import Cause
 from relay.core.lane import State
 from relay.observe.console import shapes
 from relay.observe.console.html import Child, Markup
 from relay.observe.console.pages.layout import (
+    REFRESH_SECONDS,
     button,
     div,
     form,
@@ -25,7 +28,8 @@ from relay.observe.console.sessions import STATES, Filter
 from relay.observe.console.words import NOTHING, count, plural, seconds
 from relay.observe.console.words import STATES as STATE_WORDS
 
-_LEVELS = {"lost": "watch", "reopening": "watch", "refused": "trouble", "parked": "trouble"}
+SEARCH_SECONDS: Final = 15  # a filter may have to look at every session
+_LEVELS: Final = {"lost": "watch", "reopening": "watch", "refused": "trouble", "parked": "trouble"}
 
 
 def sessions_page(relay: shapes.Instance, found: shapes.Sessions, wanted: Filter) -> bytes:
@@ -43,7 +47,7 @@ def sessions_page(relay: shapes.Instance, found: shapes.Sessions, wanted: Filter
         at="/sessions",
         name="Sessions",
         api="/api/sessions",
-        is_live=not wanted.text,
+        refresh_seconds=0 if wanted.text else SEARCH_SECONDS if wanted.state else REFRESH_SECONDS,
     )
 
 

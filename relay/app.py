@@ -9,7 +9,7 @@ import signal
 import socket
 import ssl
 import time
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
 from functools import partial
 from typing import TypedDict
@@ -47,6 +47,7 @@ from relay.kafka.state_carry_over import Partitioner
 from relay.kafka.state_carry_over import carry_over as carry_sessions_over
 from relay.kafka.state_topic import MemoryState, StateTopic, state_topic_of
 from relay.kafka.state_topic_check import ensure_state_topic
+from relay.kafka.tap import Tap
 from relay.kafka.topics import dead_letter_topic, ensure_topics
 from relay.kafka.whereabouts import Found, Locator
 from relay.looks import Looks
@@ -62,6 +63,8 @@ from relay.parts import Parts
 from relay.pump import Pump
 from relay.readings import watch
 from relay.settings import Settings, masked, reread
+from relay.tap.following import follow
+from relay.tap.lines import Filter, Line, Lines
 
 log = logging.getLogger("relay.app")
 
@@ -245,9 +248,7 @@ class App:
         stack.push_async_callback(source.close)
         pump = Pump(
             router=self.router,
-            reader=NativeInput(
-                ignore_unknown_fields=settings.input.unknown_fields == "ignore", record_bytes_max=settings.limits.record_bytes_max
-            ),
+            reader=_reader(settings),
             calls=calls,
             letters=letters,
             memoirs=memoirs,
@@ -310,6 +311,10 @@ def _dialect(settings: Settings, tallies: Tallies) -> Dialect:
         dropped_params=frozenset(api.edge_dropped_params or ()),
         warned=tallies.warned,
     )
+
+
+def _reader(settings: Settings) -> NativeInput:
+    return NativeInput(ignore_unknown_fields=settings.input.unknown_fields == "ignore", record_bytes_max=settings.limits.record_bytes_max)
 
 
 def _router(settings: Settings, dialect: Dialect) -> Router:
@@ -518,6 +523,29 @@ async def check(settings: Settings, *, seconds_max: float) -> Report:
             fetch_token=fetch,
         )
         return await check_all(wanted, reach, _dialect(settings, Tallies()), seconds_max=seconds_max)
+
+
+async def tap(  # noqa: PLR0913  # what the command line offers, each by its name
+    settings: Settings,
+    show: Callable[[Line], None],
+    *,
+    wanted: Filter,
+    is_masked: bool,
+    topics: Sequence[str] | None,
+    partition: int | None,
+    since_ms: int | None,
+    count_max: int | None,
+    seconds_max: float | None,
+    opened: Callable[[int], None],
+) -> None:
+    """Follow the source topics beside whoever reads them; for the command line."""
+    one = Tap(bootstrap_servers=settings.kafka.bootstrap_servers, client=settings.kafka.client)
+    try:
+        opened(await asyncio.to_thread(partial(one.open, topics or settings.kafka.topics, since_ms=since_ms, partition=partition)))
+        lines = Lines(_reader(settings), words=VOCABULARY, wanted=wanted, is_masked=is_masked)
+        await follow(one, lines, show, count_max=count_max, seconds_max=seconds_max)
+    finally:
+        await asyncio.to_thread(one.close)
 
 
 async def carry_over(settings: Settings, *, topic: str, new: str, partitioner: Partitioner, is_for_real: bool) -> dict[str, object]:

@@ -26,6 +26,7 @@ COMMANDS: Final = {
     "simulate": "simulated players that produce to a topic",
     "validate": "check settings, and raw events in a file, without connecting to anything",
     "check": "connect to Kafka and the API, and say of each thing whether it would serve; writes nothing",
+    "tap": "follow the events of a session or a filter in the source topic, values masked",
     "health": "ask a running relay whether it is well",
     "top": "watch a running relay live",
     "sessions": "the player sessions that a running relay holds",

@@ -52,7 +52,7 @@ _SIGNS: Final = tuple(
         (r"no place|has a place for|takes it with|takes no", Problem.NO_PLACE),
         (r"unknown|unexpected (?:field|key|property)|additional propert|not allowed|expected no", Problem.UNKNOWN_FIELD),
         (r"not json|malformed|invalid utf|not the json|truncated", Problem.NOT_JSON),
-        (r"\bempty\b", Problem.EMPTY),
+        (r"\bempty\b|has no value", Problem.EMPTY),
         (r"out of range|at most|at least|minimum|maximum|too (?:long|large|short|many)", Problem.OUT_OF_RANGE),
         (r"expected|must be|\btype\b|should be|invalid", Problem.WRONG_TYPE),
     )

@@ -42,6 +42,7 @@ KNOWN = Faults(VOCABULARY)
         ("$.playerTime.playhead: out of range", "$.playerTime.playhead", Problem.OUT_OF_RANGE),
         ("media.ad.length is missing, says geheim.example", "media.ad.length", Problem.MISSING_FIELD),
         ("the body is not JSON", "", Problem.NOT_JSON),
+        ("the record has no value; expected an event", "", Problem.EMPTY),
         ("geheim", "", Problem.OTHER),
         ("$100 for geheim", "", Problem.OTHER),
         ("$" + ".xdm" * 20 + ": geheim", "$" + ".xdm" * 8 + "…", Problem.OTHER),

@@ -31,9 +31,10 @@ MAY_IMPORT = {
     "readings": {"observe", "parts"},
     "looks": {"health", "parts"},
     "check": {"api", "kafka"},
-    "app": {"check", "input", "kafka", "observe", "api", "settings", "pump", "parts", "health", "readings", "looks"},
+    "tap": {"input", "observe"},
+    "app": {"check", "tap", "input", "kafka", "observe", "api", "settings", "pump", "parts", "health", "readings", "looks"},
     "sandbox": {"input", "kafka", "observe", "api", "settings", "pump", "app"},
-    "cli": {"check", "input", "kafka", "observe", "api", "settings", "pump", "app", "sandbox"},
+    "cli": {"check", "tap", "input", "kafka", "observe", "api", "settings", "pump", "app", "sandbox"},
     "__main__": {"cli"},
 }
 

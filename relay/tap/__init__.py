@@ -1,0 +1,1 @@
+"""`relay tap`: follows what players say, beside the relays that deliver it."""

@@ -39,7 +39,9 @@ from relay.core.pressure import Limits
 from relay.core.router import Router
 from relay.core.starts import Starts
 from relay.errors import RelayError, SettingsError
+from relay.formats import KnowsSchemas, choose_decoder
 from relay.health import Verdict, is_live, is_ready
+from relay.input.decoding import Decodes
 from relay.input.native import NativeInput
 from relay.kafka.dead_letters import DeadLetters
 from relay.kafka.source import Source
@@ -117,6 +119,7 @@ class App:
         self._stop_asked = asyncio.Event()
         self._failure: BaseException | None = None
         self._kafka: Outside = {"bootstrap_servers": settings.kafka.bootstrap_servers, "client": settings.kafka.client}
+        self._schemas: KnowsSchemas | None = None  # when records are written in schemas of a registry
         self.parts: Parts | None = None  # once it serves
         self.admin: Admin | None = None
         self.is_serving = asyncio.Event()
@@ -141,7 +144,8 @@ class App:
 
     def is_ready(self) -> Verdict:
         """For `/readyz`."""
-        return is_ready(self.parts, is_stopping=self._stop_asked.is_set())
+        failing = self._schemas.failure if self._schemas is not None else ""
+        return is_ready(self.parts, is_stopping=self._stop_asked.is_set(), schema_failure=failing)
 
     async def run(self) -> int:
         """Start, serve, stop. Raises `RelayError` when the start fails."""
@@ -246,9 +250,12 @@ class App:
             **kafka,
         )
         stack.push_async_callback(source.close)
+        decoder, self._schemas = choose_decoder(settings.input, loop, record_bytes_max=settings.limits.record_bytes_max)
+        if self._schemas is not None:
+            stack.callback(self._schemas.close)
         pump = Pump(
             router=self.router,
-            reader=_reader(settings),
+            reader=_reader(settings, decoder),
             calls=calls,
             letters=letters,
             memoirs=memoirs,
@@ -261,6 +268,7 @@ class App:
             idle_seconds_max=settings.session.idle_seconds_max,
             witness=self.witness,
         )
+        decoder.tell(pump.read_on)
         calls.report_to(self.witness.answering(pump.put), self._failed)
         return Parts(self.router, pump, source, letters, memoirs, tokens)
 
@@ -313,8 +321,8 @@ def _dialect(settings: Settings, tallies: Tallies) -> Dialect:
     )
 
 
-def _reader(settings: Settings) -> NativeInput:
-    return NativeInput(ignore_unknown_fields=settings.input.unknown_fields == "ignore", record_bytes_max=settings.limits.record_bytes_max)
+def _reader(settings: Settings, decoder: Decodes) -> NativeInput:
+    return NativeInput(ignore_unknown_fields=settings.input.unknown_fields == "ignore", decoder=decoder)
 
 
 def _router(settings: Settings, dialect: Dialect) -> Router:
@@ -539,12 +547,16 @@ async def tap(  # noqa: PLR0913  # what the command line offers, each by its nam
     opened: Callable[[int], None],
 ) -> None:
     """Follow the source topics beside whoever reads them; for the command line."""
+    loop = asyncio.get_running_loop()
+    decoder, schemas = choose_decoder(settings.input, loop, record_bytes_max=settings.limits.record_bytes_max)
     one = Tap(bootstrap_servers=settings.kafka.bootstrap_servers, client=settings.kafka.client)
     try:
         opened(await asyncio.to_thread(partial(one.open, topics or settings.kafka.topics, since_ms=since_ms, partition=partition)))
-        lines = Lines(_reader(settings), words=VOCABULARY, wanted=wanted, is_masked=is_masked)
+        lines = Lines(_reader(settings, decoder), words=VOCABULARY, wanted=wanted, is_masked=is_masked)
         await follow(one, lines, show, count_max=count_max, seconds_max=seconds_max)
     finally:
+        if schemas is not None:
+            schemas.close()
         await asyncio.to_thread(one.close)
 
 

@@ -32,7 +32,7 @@ def is_live(parts: Parts | None) -> Verdict:
     return is_well, {name: round(seconds, 1) for name, seconds in silent.items()}
 
 
-def is_ready(parts: Parts | None, *, is_stopping: bool) -> Verdict:
+def is_ready(parts: Parts | None, *, is_stopping: bool, schema_failure: str = "") -> Verdict:
     """In the group, and nothing that only the operators can mend stands in the way."""
     if parts is None:
         return False, {"phase": "starting"}
@@ -45,6 +45,8 @@ def is_ready(parts: Parts | None, *, is_stopping: bool) -> Verdict:
     failures = {name: part.failure for name, part in (("dead_letters", parts.letters), ("state", parts.memoirs)) if part.is_failing}
     if parts.tokens is not None and parts.tokens.failure:
         failures["credentials"] = parts.tokens.failure
+    if schema_failure:
+        failures["schemas"] = schema_failure
     reasons = {
         "has_joined": parts.pump.has_joined,
         "assigned_partitions": len(router.assignments),

@@ -23,6 +23,7 @@ COMMANDS: Final = {
     "run": "the service: from Kafka to the API until SIGTERM or SIGINT",
     "demo": "everything on this machine, with nothing installed, and an account at the end",
     "fake-api": "the strict fake API alone; it checks what it gets and misbehaves when told to",
+    "fake-registry": "a small schema registry in memory, to try formats with",
     "simulate": "simulated players that produce to a topic",
     "validate": "check settings, and raw events in a file, without connecting to anything",
     "check": "connect to Kafka and the API, and say of each thing whether it would serve; writes nothing",

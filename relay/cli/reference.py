@@ -77,12 +77,22 @@ def settings_reference() -> str:
         if "$ref" not in field:
             alone.append(_setting_row((name,), field))
             continue
-        group = definitions[str(field["$ref"]).rpartition("/")[2]]
-        lines += [f"## `{name}`: {_first_lower(str(group['description']))}", "", *_TABLE_HEAD]
-        lines += [_setting_row((name, inner), inner_field) for inner, inner_field in _properties(group)]
-        lines.append("")
+        lines += _group_section((name,), field, definitions)
     lines += ["## In no group", "", *_TABLE_HEAD, *alone]
     return "\n".join(lines) + "\n"
+
+
+def _group_section(path: tuple[str, ...], field: Mapping[str, object], definitions: Mapping[str, Mapping[str, object]]) -> list[str]:
+    """The rows of a group, and below them the sections of the groups within it."""
+    group = definitions[str(field["$ref"]).rpartition("/")[2]]
+    own = {name: inner for name, inner in _properties(group) if "$ref" not in inner}
+    lines = [f"## `{'.'.join(path)}`: {_first_lower(str(group['description']))}", "", *_TABLE_HEAD]
+    lines += [_setting_row((*path, name), inner) for name, inner in own.items()]
+    lines.append("")
+    for name, inner in _properties(group):
+        if name not in own:
+            lines += _group_section((*path, name), inner, definitions)
+    return lines
 
 
 def metrics_reference() -> str:

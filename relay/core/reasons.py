@@ -11,6 +11,9 @@ class Reason(StrEnum):
     RECORD_TOO_LARGE = "record_too_large"  # more bytes than the limit for one record
     INVALID_KEY = "invalid_key"  # not UTF-8, too long, or missing where the value has no sessionKey either
     NOT_JSON = "not_json"  # the value cannot be parsed
+    NOT_DECODABLE = "not_decodable"  # key or value is not what its format or its schema says
+    UNKNOWN_SCHEMA = "unknown_schema"  # the registry has no schema of this id
+    UNUSABLE_SCHEMA = "unusable_schema"  # it has one, of another kind or beyond what is read safely
     INVALID_EVENT = "invalid_event"  # parsed, but a field is missing, unknown or of another type
     UNKNOWN_EVENT_TYPE = "unknown_event_type"
     UNTRANSLATABLE = "untranslatable"  # valid, but has no place in the dialect that goes out

@@ -18,7 +18,7 @@ Format: TypeAlias = Literal["json", "console"]
 _NOT_FIELDS: Final = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
 _COLOURS: Final = {"WARNING": "\x1b[33m", "ERROR": "\x1b[31m", "CRITICAL": "\x1b[31m"}
 _END_OF_COLOUR: Final = "\x1b[0m"
-_CHATTY: Final = ("httpx", "httpcore", "asyncio")  # below warning they name addresses, and with them ids of sessions
+_CHATTY: Final = ("httpx", "httpcore", "httpx2", "httpcore2", "asyncio")  # below warning they name addresses, and with them ids of sessions
 HASH_BYTES: Final = 6
 
 

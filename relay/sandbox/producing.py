@@ -45,14 +45,16 @@ class Producing:
         topic: str,
         client: ClientSettings | None = None,
         on_confirmed: Callable[[Confirmed], None] | None = None,
+        encode: Callable[[Said], bytes | None] | None = None,
     ) -> None:
-        """Prepare; nothing is awaited yet. A manifest's `add` is what fits `on_confirmed`."""
+        """Prepare; nothing is awaited yet. A manifest's `add` is what fits `on_confirmed`; `encode` writes values in another format."""
         self.topic = topic
         self.produced = 0
         self.confirmed = 0
         self.failed = 0
         self.failure = ""  # what was said of the last record that failed
         self._on_confirmed = on_confirmed
+        self._encode = encode
         self._bootstrap_servers = bootstrap_servers
         self._is_stopping = False
         try:
@@ -128,9 +130,10 @@ class Producing:
 
     async def _produce(self, said: Said) -> None:
         confirm = functools.partial(self._take_confirmation, said)
+        value = said.value if self._encode is None else self._encode(said)
         while True:
             try:
-                self._producer.produce(self.topic, value=said.value, key=said.record_key, on_delivery=confirm)
+                self._producer.produce(self.topic, value=value, key=said.record_key, on_delivery=confirm)
             except BufferError:  # full: there is room again once something is confirmed
                 await self._turn(_TURN_SECONDS)
                 continue

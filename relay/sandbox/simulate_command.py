@@ -18,6 +18,7 @@ import msgspec
 
 from relay.errors import RelayError
 from relay.sandbox.crowd import crowd
+from relay.sandbox.encoding import Encoding
 from relay.sandbox.manifest import ManifestFile
 from relay.sandbox.producing import ClientSettings, Producing
 from relay.sandbox.shapes import InvalidShape, Shape, load_shape
@@ -27,6 +28,7 @@ FAILED: Final = 1
 USAGE: Final = 2
 
 _BOOTSTRAP_SERVERS: Final = "RELAY_KAFKA__BOOTSTRAP_SERVERS"
+_REGISTRY: Final = "RELAY_INPUT__SCHEMA_REGISTRY__URL"
 _PROGRESS_SECONDS: Final = 0.5
 _SESSIONS_MAX: Final = 10_000_000
 
@@ -58,6 +60,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--events", type=int, metavar="N", help="simple players: exactly N events each, a start, pings and an end")
     parser.add_argument("--began-ms", type=int, metavar="MS", help="the first moment as Unix milliseconds (default: now)")
     parser.add_argument("--client", type=_client, default={}, metavar="JSON", help="librdkafka properties as a JSON object (security, …)")
+    parser.add_argument(
+        "--format",
+        choices=("json", "avro", "protobuf", "json-schema"),
+        default="json",
+        help="how values are written (default: %(default)s)",
+    )
+    parser.add_argument("--registry", metavar="URL", help=f"the schema registry for --format; else taken from {_REGISTRY}")
     parser.add_argument("--manifest", type=Path, metavar="FILE", help="write what Kafka confirmed there, as JSON lines")
     parser.add_argument("--json", action="store_true", help="print the summary as JSON")
 
@@ -67,9 +76,13 @@ async def run(arguments: argparse.Namespace) -> int:
     bootstrap_servers: str = arguments.bootstrap_servers or os.environ.get(_BOOTSTRAP_SERVERS, "")
     if not bootstrap_servers:
         return _refuse(USAGE, f"say where Kafka is: --bootstrap-servers HOST:PORT, or {_BOOTSTRAP_SERVERS}")
+    registry_url: str = arguments.registry or os.environ.get(_REGISTRY, "")
+    if arguments.format != "json" and not registry_url:
+        return _refuse(USAGE, f"--format {arguments.format} registers its schema; say where: --registry URL, or {_REGISTRY}")
     try:
         shape = _choose_shape(arguments)
-        summary, failure = await _simulate(bootstrap_servers, shape, arguments)
+        encode = None if arguments.format == "json" else Encoding(arguments.format, registry_url, arguments.topic)
+        summary, failure = await _simulate(bootstrap_servers, shape, arguments, encode)
     except RelayError as error:
         return _refuse(error.exit_code, str(error))
     except OSError as error:
@@ -90,7 +103,7 @@ def _choose_shape(arguments: argparse.Namespace) -> Shape:
         raise InvalidShape(f"--events {arguments.events}: {error}") from error
 
 
-async def _simulate(bootstrap_servers: str, shape: Shape, arguments: argparse.Namespace) -> tuple[Summary, str]:
+async def _simulate(bootstrap_servers: str, shape: Shape, arguments: argparse.Namespace, encode: Encoding | None) -> tuple[Summary, str]:
     """Produce the crowd; also what was said of the last record that failed."""
     began = time.monotonic()
     began_ms: int = int(time.time() * 1000) if arguments.began_ms is None else arguments.began_ms
@@ -101,6 +114,7 @@ async def _simulate(bootstrap_servers: str, shape: Shape, arguments: argparse.Na
             bootstrap_servers=bootstrap_servers,
             topic=arguments.topic,
             client=arguments.client,
+            encode=encode,
             on_confirmed=None if manifest is None else manifest.add,
         )
         stack.enter_context(producing)

@@ -52,6 +52,21 @@ def _token_url(url: str) -> str:
     return url
 
 
+def _registry_urls(text: str) -> str:
+    urls = [part.strip() for part in text.split(",") if part.strip()]
+    for url in urls:
+        parts = urlsplit(url)
+        if parts.scheme not in {"http", "https"} or not parts.hostname:
+            raise ValueError("expected http:// or https:// and a host, or several of them separated by commas")
+        if parts.username or parts.password:
+            raise ValueError("expected no name and password in it; use RELAY_INPUT__SCHEMA_REGISTRY__USERNAME and …__PASSWORD")
+        if parts.query or parts.fragment:
+            raise ValueError("expected no query in it")
+    if not urls:
+        raise ValueError("expected http:// or https:// and a host")
+    return ",".join(urls)
+
+
 def _existing_file(path: str) -> str:
     if not Path(path).is_file():
         raise ValueError("there is no such file; mount it there or correct the path")
@@ -404,14 +419,73 @@ class LimitSettings(Group):
     )
 
 
+class SchemaRegistrySettings(Group):
+    """Where schemas come from."""
+
+    url: Annotated[str, AfterValidator(_registry_urls)] | None = Field(
+        default=None,
+        description="The schema registry, with its path where it has one, such as `http://registry:8081` or"
+        " `http://apicurio:8080/apis/ccompat/v7`; several of one cluster are separated by commas.",
+    )
+    username: str | None = Field(default=None, min_length=1, description="The user name or API key for the registry.")
+    password: SecretStr = Field(default=SecretStr(""), description="Its password or API secret.")
+    token: SecretStr | None = Field(default=None, min_length=1, description="A bearer token for the registry, instead of a user name.")
+    logical_cluster: str = Field(default="", description="With a token: the registry's logical cluster, for Confluent Cloud.")
+    identity_pool: str | None = Field(default=None, min_length=1, description="With a token: the identity pool, for Confluent Cloud.")
+    ca_file: ExistingFile | None = Field(
+        default=None, description="Certificates (PEM) to trust the registry by. Unset: `SSL_CERT_FILE`, or those that come with the client."
+    )
+    client_cert_file: ExistingFile | None = Field(default=None, description="A client certificate (PEM) for mutual TLS with the registry.")
+    client_key_file: ExistingFile | None = Field(default=None, description="Its key (PEM), where the certificate's file does not hold it.")
+    timeout_seconds: float = Field(
+        default=10, ge=0.1, le=120, description="How long one question to the registry may take; then it is asked again."
+    )
+    check_json: bool = Field(
+        default=True,
+        description="With `json-schema`: look whether each value is what its schema says. Without, the registry is not asked at all,"
+        " and an event costs far less.",
+    )
+
+    @model_validator(mode="after")
+    def _check_credentials(self) -> Self:
+        if self.username is not None and self.token is not None:
+            raise ValueError("RELAY_INPUT__SCHEMA_REGISTRY__USERNAME and RELAY_INPUT__SCHEMA_REGISTRY__TOKEN are both set; set one of them")
+        return self
+
+
 class InputSettings(Group):
     """How records become player events."""
 
-    format: Literal["json"] = Field(default="json", description="How the bytes of a record are written.")
+    format: Literal["json", "avro", "protobuf", "json-schema"] = Field(
+        default="json",
+        description="How the value of a record is written. All but `json` come with the id of a schema as Confluent's clients write it,"
+        " need `RELAY_INPUT__SCHEMA_REGISTRY__URL`, and the extra `registry` of this package.",
+    )
+    key_format: Literal["raw", "json", "registry"] = Field(
+        default="raw", description="How the key of a record is written: UTF-8 text, JSON, or in a schema of the registry."
+    )
+    key_field: Annotated[str, StringConstraints(pattern=r"^[^.]+(\.[^.]+)*$", max_length=200)] | None = Field(
+        default=None, description="Where keys are objects: the member that names the session, such as `id` or `session.id`."
+    )
+    schema_registry: SchemaRegistrySettings = SchemaRegistrySettings()
     mapping: Literal["native"] = Field(default="native", description="How a record becomes a player event: `native` takes it as it is.")
     unknown_fields: Literal["refuse", "ignore"] = Field(
         default="refuse", description="What to do with an event that has a field nobody knows."
     )
+
+    @property
+    def needs_registry(self) -> bool:
+        """Whether records are written in schemas of a registry."""
+        return self.format != "json" or self.key_format == "registry"
+
+    @model_validator(mode="after")
+    def _check_registry(self) -> Self:
+        if self.needs_registry and self.schema_registry.url is None:
+            cause = f"RELAY_INPUT__FORMAT={self.format}" if self.format != "json" else "RELAY_INPUT__KEY_FORMAT=registry"
+            raise ValueError(f"RELAY_INPUT__SCHEMA_REGISTRY__URL is not set, and {cause} requires it; set it to the registry's address")
+        if self.key_field is not None and self.key_format == "raw":
+            raise ValueError("RELAY_INPUT__KEY_FIELD is set, and RELAY_INPUT__KEY_FORMAT=raw has no fields; choose json or registry")
+        return self
 
 
 class AdminSettings(Group):

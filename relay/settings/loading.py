@@ -7,7 +7,7 @@ In: the environment (`RELAY_…`, nested by two underscores), a file, a director
 import json
 import os
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Final, Literal, NamedTuple, Self, TypeAlias, cast, get_origin
@@ -134,14 +134,16 @@ class Shown(NamedTuple):
 @cache
 def known_settings() -> Mapping[SettingPath, FieldInfo]:
     """Every setting, by its path."""
-    known: dict[SettingPath, FieldInfo] = {}
-    for name, field in Settings.model_fields.items():
-        group = field.annotation
-        if isinstance(group, type) and issubclass(group, Group):
-            known |= {(name, inner): inner_field for inner, inner_field in group.model_fields.items()}
+    return dict(_fields(Settings, ()))
+
+
+def _fields(group: type[BaseSettings] | type[Group], above: SettingPath) -> Iterator[tuple[SettingPath, FieldInfo]]:
+    for name, field in group.model_fields.items():
+        inner = field.annotation
+        if isinstance(inner, type) and issubclass(inner, Group):
+            yield from _fields(inner, (*above, name))
         else:
-            known[(name,)] = field
-    return known
+            yield (*above, name), field
 
 
 def load(config_file: Path | None = None, environ: Mapping[str, str] = os.environ) -> Settings:
@@ -221,11 +223,11 @@ def _parse(text: str) -> object:
 
 def _nested(values: Mapping[SettingPath, object]) -> dict[str, object]:
     tree: dict[str, object] = {}
-    for (first, *below), value in values.items():
-        if below:
-            cast("dict[str, object]", tree.setdefault(first, {}))[below[0]] = value
-        else:
-            tree[first] = value
+    for path, value in values.items():
+        group = tree
+        for name in path[:-1]:
+            group = cast("dict[str, object]", group.setdefault(name, {}))
+        group[path[-1]] = value
     return tree
 
 

@@ -17,7 +17,7 @@ def explain(error: ValidationError, known: Mapping[SettingPath, FieldInfo], sour
     """Say everything that is wrong."""
     for detail in error.errors(include_url=False):
         location = tuple(str(part) for part in detail["loc"])
-        path = next((location[:length] for length in (2, 1) if location[:length] in known), None)
+        path = next((location[:length] for length in (3, 2, 1) if location[:length] in known), None)
         if path is None:  # about two settings of one group, which the message names
             yield _what(detail)
             continue

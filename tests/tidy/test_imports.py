@@ -24,6 +24,7 @@ MAY_IMPORT = {
     "settings": set[str](),
     "ports": {"kafka"},
     "backlog": set[str](),
+    "formats": {"input", "settings"},
     "keeper": {"kafka", "observe", "ports"},
     "pump": {"input", "kafka", "observe", "api", "ports", "keeper", "backlog"},
     "parts": {"api", "kafka", "pump"},
@@ -32,9 +33,9 @@ MAY_IMPORT = {
     "looks": {"health", "parts"},
     "check": {"api", "kafka"},
     "tap": {"input", "observe"},
-    "app": {"check", "tap", "input", "kafka", "observe", "api", "settings", "pump", "parts", "health", "readings", "looks"},
-    "sandbox": {"input", "kafka", "observe", "api", "settings", "pump", "app"},
-    "cli": {"check", "tap", "input", "kafka", "observe", "api", "settings", "pump", "app", "sandbox"},
+    "app": {"formats", "check", "tap", "input", "kafka", "observe", "api", "settings", "pump", "parts", "health", "readings", "looks"},
+    "sandbox": {"formats", "input", "kafka", "observe", "api", "settings", "pump", "app"},
+    "cli": {"formats", "check", "tap", "input", "kafka", "observe", "api", "settings", "pump", "app", "sandbox"},
     "__main__": {"cli"},
 }
 

@@ -3,6 +3,7 @@
     python bench/endurance.py restart --times 20                 20 x SIGTERM and restart, 2,000 sessions
     python bench/endurance.py crash --times 20 --brokers 3       20 x SIGKILL, on three brokers
     python bench/endurance.py come-and-go --times 30 --protocol consumer --brokers 3
+    python bench/endurance.py rollout --times 5 --protocol consumer  each of three static members is replaced five times
     python bench/endurance.py stuck --events 200000              one session gets nowhere while the others finish
 
 In: which story, how often. Out: progress, figures, and exit code 1 when something did not hold. Needs Java, and Maven the first time.
@@ -25,6 +26,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
 from system.cluster import Cluster  # noqa: E402  # the folders must be found first
 from system.rig import Rig  # noqa: E402
+from system.rollout import roll_out  # noqa: E402
 from system.stories import SLOW, Crowd, come_and_go, crash, get_stuck, restart  # noqa: E402
 
 SCRIPT = ROOT / "tests" / "kafka" / "kafka.sh"
@@ -98,6 +100,12 @@ def tell(arguments: argparse.Namespace) -> None:
             stuck.assert_repeated_nothing()
             return
 
+        if arguments.story == "rollout":
+            rollout = roll_out(rig, Crowd(arguments.sessions, arguments.rate), rounds=arguments.times, tell=say)
+            say(rollout.in_words())
+            rollout.assert_no_harm()
+            return
+
         def lose_a_broker() -> None:
             broker = str(dice.randrange(1, brokers.count + 1))
             brokers.do("kill", broker)
@@ -124,8 +132,8 @@ def tell(arguments: argparse.Namespace) -> None:
 def main() -> int:
     """Read the arguments, tell the story, say how it ended."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("story", choices=("restart", "crash", "come-and-go", "stuck"))
-    parser.add_argument("--times", type=int, default=20, help="restarts, crashes or changes (default: %(default)s)")
+    parser.add_argument("story", choices=("restart", "crash", "come-and-go", "rollout", "stuck"))
+    parser.add_argument("--times", type=int, default=20, help="restarts, crashes, changes or rounds (default: %(default)s)")
     parser.add_argument("--sessions", type=int, default=2000, help="player sessions (default: %(default)s)")
     parser.add_argument("--rate", type=float, default=600.0, help="events per second (default: %(default)g)")
     parser.add_argument("--events", type=int, default=200_000, help="of the others, for `stuck` (default: %(default)s)")

@@ -8,6 +8,7 @@ In: requests of the loop's thread, rebalances, records. Out: the messages of `re
   costs nothing; a long one pauses at the client, which throws away what was fetched ahead, and polls on.
 - A request carries the serial number of the assignment that it means. The broker itself would accept a commit for a partition that is
   somebody else's.
+- A static member whose name is still another's waits for it: of two, KIP-848 refuses the newer, which may be the restart of the older.
 - A revoke waits for the pump's word, but never longer than its bound. What was lost is never committed.
 """
 
@@ -16,6 +17,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Final, Protocol
 
 from confluent_kafka import OFFSET_INVALID, Consumer, KafkaError, KafkaException, Message, TopicPartition
@@ -51,6 +53,8 @@ SLICE_SECONDS: Final = 0.05
 REPLY_EXTRA_SECONDS: Final = 2.0  # the pump keeps its own bound; this is for one that hangs
 COMMITTED_SECONDS: Final = 5.0
 COMMITTED_TRIES: Final = 3
+NAME_SECONDS: Final = 1.0
+_NAME_IS_HELD: Final = KafkaError(KafkaError.UNRELEASED_INSTANCE_ID).str()
 
 
 class Tell(Protocol):
@@ -59,6 +63,10 @@ class Tell(Protocol):
     def __call__(self, message: SourceMessage, serials: Mapping[Place, int] | None = None, /) -> None:
         """Return at once."""
         ...
+
+
+class _NameIsHeldError(Exception):
+    """KIP-848 keeps a static member's name for the one that has it, be it dead, until its session times out."""
 
 
 class _Reply:
@@ -99,9 +107,11 @@ class Member:
         self._next: dict[Place, int] = {}  # the offset after the last record of each partition
         self._standing_since: float | None = None
         self._seldom = Seldom()
+        self._joined_with: tuple[Properties, Sequence[str]] = {}, ()
 
     def join(self, consumer_properties: Properties, topics: Sequence[str]) -> Consumer:
         """Ask for membership. Returns the consumer, for `run`."""
+        self._joined_with = consumer_properties, topics
         try:
             consumer = Consumer(consumer_properties | {"on_commit": self._on_commit})
             consumer.subscribe(list(topics), on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost)
@@ -137,7 +147,10 @@ class Member:
         try:
             while not self.is_closing:
                 self._carry_out_requests(consumer)
-                self._step(consumer)
+                try:
+                    self._step(consumer)
+                except _NameIsHeldError as error:
+                    consumer = self._wait_for_our_name(consumer, str(error))
                 self.lag.measure(consumer, self._holdings.places, self._clock(), is_standing=self._standing_since is not None)
         except Exception as error:  # noqa: BLE001  # a thread that ends without a word would look like a quiet topic
             self._fail(error)
@@ -145,6 +158,23 @@ class Member:
             consumer.close()  # revokes what is ours on the way
         except (KafkaException, RuntimeError) as error:
             log.warning("the consumer was not closed cleanly", extra={"text": str(error)})
+
+    def _wait_for_our_name(self, consumer: Consumer, words: str) -> Consumer:
+        """Ask again in a moment. The broker frees the name of one that died when its session has timed out."""
+        self._lose(self._holdings.places)
+        kept_back = self._seldom.count("name is held")
+        if kept_back is not None:
+            log.warning("another member has our name: waiting for it", extra={"text": words, "kept_back": kept_back})
+        until = self._clock() + NAME_SECONDS
+        while not self.is_closing and self._clock() < until:
+            self._wake.wait(SLICE_SECONDS)
+            self._wake.clear()
+            self.last_poll_at = self._clock()
+        if self.is_closing:
+            return consumer
+        with suppress(KafkaException, RuntimeError):
+            consumer.close()
+        return self.join(*self._joined_with)
 
     def _fail(self, error: Exception) -> None:
         if isinstance(error, KafkaException):
@@ -232,6 +262,8 @@ class Member:
         if error is None:
             return True
         if error.fatal() or error.code() == KafkaError._FATAL:  # noqa: SLF001  # the error in a message does not say that it is fatal
+            if _NAME_IS_HELD in error.str():  # the code says no more than that it is fatal
+                raise _NameIsHeldError(error.str())
             raise FatalConsumerError(
                 f"Kafka excludes this consumer: {error.str()}; does another relay run with the same RELAY_KAFKA__GROUP_INSTANCE_ID?"
             )

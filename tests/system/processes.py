@@ -142,6 +142,10 @@ class Scrape:
         """The sum of all samples of a name that have these labels."""
         return sum(sample.value for sample in self._samples if sample.name == name and labels.items() <= sample.labels.items())
 
+    def partitions(self) -> set[int]:
+        """The partitions that are its own."""
+        return {int(sample.labels["partition"]) for sample in self._samples if sample.name == "relay_consumer_lag_seconds"}
+
     def events(self, outcome: str) -> int:
         """How many events were finished in this way."""
         return int(self.total("relay_events_total", outcome=outcome))

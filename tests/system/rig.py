@@ -96,6 +96,7 @@ class Rig:
         """Set it up; nobody plays yet, and no relay runs."""
         self.cluster = cluster
         self.folder = folder
+        self.protocol = protocol
         self.topic = cluster.new_name()
         self.group = f"{self.topic}.relay"
         self.relays: list[RelayProcess] = []
@@ -197,6 +198,14 @@ class Rig:
     def resumed(self) -> list[tuple[str, float]]:
         """Openings in place of a lost session: the player session, and when."""
         return [(session, at) for session, at in self.api.tell("GET", "/_watch/resumed")]
+
+    def taken_by_partition(self) -> dict[int, list[float]]:
+        """For each partition of the source topic when the API took its events, in order."""
+        partition_of = {message.key(): message.partition() for message in self.cluster.read(self.topic)}
+        taken: dict[int, list[float]] = {}
+        for player, at in self.api.tell("GET", "/_watch/taken"):
+            taken.setdefault(partition_of[player.encode()], []).append(at)
+        return {partition: sorted(moments) for partition, moments in taken.items()}
 
     def durable(self) -> Durable:
         """What the state topic has been told, from first to last: to be asked before it is compacted."""

@@ -8,6 +8,7 @@ In: requests; below `/_watch/` those of the tests. Out: what the fake answers.
     PUT  /_watch/stuck      {"session": "player-1-000000"}: each event of that player session is answered 503; "" ends it
     POST /_watch/after      {"moment": …}: how many requests were answered since, however they were
     GET  /_watch/repeated   what was taken more than once: player session, ts, type, and each time when and in which API session
+    GET  /_watch/taken      every event that was taken: player session, and when
     GET  /_watch/resumed    openings in place of a lost session: player session, and when
 
 Moments are those of the monotonic clock, which all processes of a machine share.
@@ -74,7 +75,7 @@ class WatchedApi(FakeApi):
             self.takings.setdefault((player, heard.ts, heard.event_type), []).append(taking)
         return exchange
 
-    def _watch(self, method: str, target: str, body: bytes) -> Reply:
+    def _watch(self, method: str, target: str, body: bytes) -> Reply:  # noqa: PLR0911  # one for each endpoint
         given = json.loads(body) if body else {}
         match method, target.removeprefix(PREFIX):
             case "POST", "away":
@@ -90,6 +91,8 @@ class WatchedApi(FakeApi):
             case "GET", "repeated":
                 repeated = [(*identity, takings) for identity, takings in self.takings.items() if len(takings) > 1]
                 return _json(repeated)
+            case "GET", "taken":
+                return _json([(player, taking.at) for (player, _, _), takings in self.takings.items() for taking in takings])
             case "GET", "resumed":
                 return _json(self.resumed)
             case _:

@@ -1,6 +1,8 @@
 """Several members of one group, and a log with gaps: on a real broker only, the embedded one does not do these."""
 
 import asyncio
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -118,6 +120,37 @@ def test_a_fenced_member_says_so(broker: Any, listening: Any, run: Any) -> None:
                 assert len(old.all(PartitionsLost)[0].partitions) == 4
                 assert old.all(PartitionsLeaving) == []
         assert broker.committed(group, topic)[0] < 0
+
+    run(scenario())
+
+
+HOLD_A_NAME = """
+import sys
+from confluent_kafka import Consumer
+bootstrap, topic, group = sys.argv[1:]
+consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": group, "group.protocol": "consumer", "group.instance.id": "one"})
+consumer.subscribe([topic])
+while not consumer.assignment():
+    consumer.poll(0.1)
+print("joined", flush=True)
+sys.stdin.read()
+"""
+
+
+def test_a_member_waits_for_its_name(broker: Any, listening: Any, run: Any) -> None:
+    """With KIP-848 the name of a static member that was killed is held until its session times out: its successor waits, and goes on."""
+    topic, group = broker.new_topic(), broker.name()
+    broker.fill(topic, 3)
+    command = [sys.executable, "-c", HOLD_A_NAME, broker.bootstrap, topic, group]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:  # noqa: S603  # our own words
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "joined\n"
+        holder.kill()
+
+    async def scenario() -> None:
+        async with listening(broker, topic, group, group_protocol="consumer", group_instance_id="one") as heir:
+            await heir.until(lambda: heir.count == 12, "everything is read")
+            assert heir.all(SourceFailed) == []
 
     run(scenario())
 

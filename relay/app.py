@@ -42,7 +42,8 @@ from relay.errors import RelayError, SettingsError
 from relay.formats import KnowsSchemas, choose_decoder
 from relay.health import Verdict, is_live, is_ready
 from relay.input.decoding import Decodes
-from relay.input.native import NativeInput
+from relay.input.mapping.vocabulary import START_REQUIRED
+from relay.input.reading import Reader, prepare_reader
 from relay.kafka.dead_letters import DeadLetters
 from relay.kafka.source import Source
 from relay.kafka.state_carry_over import Partitioner
@@ -115,6 +116,7 @@ class App:
         self.metrics.watch("config_info", lambda: {kind: 1})
         self._dialect = _dialect(settings, self.tallies)
         self.router = _router(settings, self._dialect)
+        self._read_with = _read_with(settings, self._dialect)
         self._can_administer = can_administer
         self._stop_asked = asyncio.Event()
         self._failure: BaseException | None = None
@@ -255,7 +257,7 @@ class App:
             stack.callback(self._schemas.close)
         pump = Pump(
             router=self.router,
-            reader=_reader(settings, decoder),
+            reader=self._read_with(decoder),
             calls=calls,
             letters=letters,
             memoirs=memoirs,
@@ -321,8 +323,14 @@ def _dialect(settings: Settings, tallies: Tallies) -> Dialect:
     )
 
 
-def _reader(settings: Settings, decoder: Decodes) -> NativeInput:
-    return NativeInput(ignore_unknown_fields=settings.input.unknown_fields == "ignore", decoder=decoder)
+def _read_with(settings: Settings, dialect: Dialect) -> Callable[[Decodes], Reader]:
+    """What reads records, once it has the decoder of their format. A mapping that cannot be used stops the start, before all else."""
+    return prepare_reader(
+        settings.input.mapping,
+        ignore_unknown_fields=settings.input.unknown_fields == "ignore",
+        start_defaults=settings.session.start_params,
+        start_required=START_REQUIRED | dialect.required_start_params,
+    )
 
 
 def _router(settings: Settings, dialect: Dialect) -> Router:
@@ -552,7 +560,8 @@ async def tap(  # noqa: PLR0913  # what the command line offers, each by its nam
     one = Tap(bootstrap_servers=settings.kafka.bootstrap_servers, client=settings.kafka.client)
     try:
         opened(await asyncio.to_thread(partial(one.open, topics or settings.kafka.topics, since_ms=since_ms, partition=partition)))
-        lines = Lines(_reader(settings, decoder), words=VOCABULARY, wanted=wanted, is_masked=is_masked)
+        reader = _read_with(settings, _dialect(settings, Tallies()))(decoder)
+        lines = Lines(reader, words=VOCABULARY, wanted=wanted, is_masked=is_masked)
         await follow(one, lines, show, count_max=count_max, seconds_max=seconds_max)
     finally:
         if schemas is not None:

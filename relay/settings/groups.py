@@ -468,7 +468,12 @@ class InputSettings(Group):
         default=None, description="Where keys are objects: the member that names the session, such as `id` or `session.id`."
     )
     schema_registry: SchemaRegistrySettings = SchemaRegistrySettings()
-    mapping: Literal["native"] = Field(default="native", description="How a record becomes a player event: `native` takes it as it is.")
+    mapping: str = Field(
+        default="native",
+        min_length=1,
+        description="How a record becomes player events: `native` takes it as it is; the name of another preset, or a mapping file."
+        " `cloudevents+` before either takes a CloudEvents envelope off first.",
+    )
     unknown_fields: Literal["refuse", "ignore"] = Field(
         default="refuse", description="What to do with an event that has a field nobody knows."
     )

@@ -4,8 +4,8 @@ In: a way to fetch or to read them, and the answers of the API. Out: what the cl
 leave: why.
 
 One task asks for tokens, one at a time, so that there is one refresh however many calls are under way. It asks ahead of expiry, and at once
-when the API refuses a token; calls wait for it meanwhile, and none leaves without a token. A 401 or 403 costs one refresh: a token that is
-refused right after such a refresh is not too old, so what is wrong is for the operators to find.
+when the API refuses a token; calls wait for it meanwhile, and none leaves without a token. A 401 costs one refresh: a token that is refused
+before it was ever taken is not too old, so what is wrong is for the operators to find.
 """
 
 import asyncio
@@ -23,16 +23,23 @@ from relay.core.patience import CREDENTIALS
 
 log = logging.getLogger("relay.api.credentials")
 
-REFUSED_AGAIN_SECONDS: Final = 30.0  # the least time between two refreshes that a refusal asks for
+REFUSED_AGAIN_SECONDS: Final = 5.0  # the least time between two refreshes that a refusal asks for
+UNPROVEN_SECONDS: Final = 30.0  # the same while no token of late was taken
 READ_AGAIN_SECONDS: Final = 5.0  # as often as a circuit that is held lets a call pass
 RETRY_SECONDS_INITIAL: Final = 1.0
 RETRY_SECONDS_MAX: Final = 30.0
 SHARE_AHEAD_MAX: Final = 0.5  # of a token's life: one that lives for a minute is not renewed all the time
-REFUSALS: Final = frozenset({401, 403})
+_PROOF_BELOW: Final = 500  # who answers so has let the call pass
 
 
 class Credentials(Protocol):
     """What a client that carries credentials needs of them."""
+
+    refusals: frozenset[int]
+    """The statuses that speak of credentials."""
+
+    is_proven: bool
+    """Whether the API has let a call pass with what is carried now."""
 
     @property
     def current(self) -> str:
@@ -77,11 +84,18 @@ class Authorized:
         return self._judge(verdict, status, carried), status
 
     def _judge(self, verdict: Verdict, status: int, carried: str) -> Verdict:
-        return TryAgain(CREDENTIALS, status) if status in REFUSALS and self._credentials.refused(carried) else verdict
+        credentials = self._credentials
+        if status in credentials.refusals:
+            return TryAgain(CREDENTIALS, status) if credentials.refused(carried) else verdict
+        if 0 < status < _PROOF_BELOW and carried == credentials.current:
+            credentials.is_proven = True
+        return verdict
 
 
 class Tokens:
     """Keeps a token that is good."""
+
+    refusals: frozenset[int] = frozenset({401})  # 403 says that who we are is known, and not enough
 
     def __init__(  # noqa: PLR0913  # plain values and ways out, each by its name
         self,
@@ -95,6 +109,7 @@ class Tokens:
     ) -> None:
         """Take a way to fetch a token, one to make requests carry it, and one to count how fetching went."""
         self.current = ""
+        self.is_proven = False
         self.expires_at = 0.0  # Unix time; 0 without a token
         self._fetch = fetch
         self._carry = carry
@@ -104,7 +119,7 @@ class Tokens:
         self._wall_clock = wall_clock
         self._dies_at = 0.0
         self._retry_seconds = RETRY_SECONDS_INITIAL
-        self._refusals_void_until = 0.0
+        self._refused_at = float("-inf")  # when a refusal last asked for a token
         self._last: NoToken = NoToken("no_token")
         self._attempt: asyncio.Future[None] | None = None  # asked for, or under way
         self._asked = asyncio.Event()
@@ -146,9 +161,9 @@ class Tokens:
         if carried != self.current:
             return True
         now = self._clock()
-        if now < self._refusals_void_until:
+        if now - self._refused_at < (REFUSED_AGAIN_SECONDS if self.is_proven else UNPROVEN_SECONDS):
             return False
-        self._refusals_void_until = now + REFUSED_AGAIN_SECONDS
+        self._refused_at = now
         log.warning("the API refuses the token: asking for another")
         self._drop()
         self._ask()
@@ -194,6 +209,7 @@ class Tokens:
         self._retry_seconds = RETRY_SECONDS_INITIAL
         now = self._clock()
         self.current = token.value
+        self.is_proven = False
         self._dies_at = now + token.seconds
         self.expires_at = self._wall_clock() + token.seconds
         self._carry(token.value)
@@ -215,14 +231,18 @@ class Tokens:
 
     def _drop(self) -> None:
         self.current = ""
+        self.is_proven = False
         self.expires_at = 0.0
 
 
 class SecretHeaders:
     """Headers that come out of secret files: when the API refuses us, the files may have changed."""
 
+    refusals: frozenset[int] = frozenset({401, 403})  # gateways that ask for a key answer either
+
     def __init__(self, read: Callable[[], bool], *, clock: Callable[[], float] = time.monotonic) -> None:
         """Take a way to read the files again and to make requests carry what they say; it returns whether they say something new."""
+        self.is_proven = False
         self._read = read
         self._clock = clock
         self._version = 1

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from relay.api.credentials import READ_AGAIN_SECONDS, REFUSED_AGAIN_SECONDS, Authorized, SecretHeaders, Tokens
+from relay.api.credentials import READ_AGAIN_SECONDS, REFUSED_AGAIN_SECONDS, UNPROVEN_SECONDS, Authorized, SecretHeaders, Tokens
 from relay.api.token_endpoint import NoToken, Token
 from relay.core.assignment import Assignment
 from relay.core.commands import OpenSession, SendEvent
@@ -160,9 +160,49 @@ def test_a_fresh_token_that_is_refused_is_our_configuration() -> None:
         for _ in range(5):
             assert await world.client.perform(SEND) == (Misconfigured(401, "advice"), 401)
         assert world.desk.asked == 2
+        now += UNPROVEN_SECONDS
+        assert await world.client.perform(SEND) == (TryAgain(CREDENTIALS, 401), 401)
+        assert await world.client.perform(SEND) == (Accepted(), 204)
+
+    play(lambda: World(clock=lambda: now), story)
+
+
+def test_a_token_that_was_taken_and_is_refused_is_replaced_again() -> None:
+    """Tokens may be taken back one after the other; but a gateway that takes some calls and refuses others is not asked all the time."""
+    now = 0.0
+
+    async def story(world: World) -> None:
+        nonlocal now
+        world.api.refuses.add("t1")
+        assert await world.client.perform(SEND) == (TryAgain(CREDENTIALS, 401), 401)
+        assert await world.client.perform(SEND) == (Accepted(), 204)
+        world.api.refuses.add("t2")
+        assert await world.client.perform(SEND) == (Misconfigured(401, "advice"), 401)
         now += REFUSED_AGAIN_SECONDS
         assert await world.client.perform(SEND) == (TryAgain(CREDENTIALS, 401), 401)
         assert await world.client.perform(SEND) == (Accepted(), 204)
+        assert world.desk.asked == 3
+
+    play(lambda: World(clock=lambda: now), story)
+
+
+def test_a_late_answer_proves_nothing_of_the_new_token() -> None:
+    """It was given to the old one."""
+    now = 0.0
+
+    async def story(world: World) -> None:
+        nonlocal now
+        await world.client.perform(SEND)
+        world.api.answers.clear()
+        late = asyncio.ensure_future(world.client.perform(SEND))
+        await world.until(lambda: len(world.api.seen) == 2)
+        assert world.tokens.refused("t1")
+        world.api.refuses |= {"t2"}
+        await world.until(lambda: world.tokens.current == "t2")
+        world.api.answers.set()
+        assert await late == (Accepted(), 204)
+        now += REFUSED_AGAIN_SECONDS
+        assert await world.client.perform(SEND) == (Misconfigured(401, "advice"), 401)
 
     play(lambda: World(clock=lambda: now), story)
 

@@ -138,7 +138,7 @@ class Pump:
             Skip: self._skip,
             Drop: self._drop,
             SetAside: self._set_aside,
-            SetAsideAlready: self._set_aside_already,
+            SetAsideAlready: self._left,
             Remember: self._keeper.remember,
             Forget: self._keeper.forget,
             Announce: self._reporter.announce,
@@ -260,14 +260,17 @@ class Pump:
         self.last_delivery_at = self.last_pass_at
         self._tallies.delivered(max(0.0, self.last_pass_at - record.appended_at))
 
-    def _finish_unknown(self, _finish: FinishUnknown) -> None:
+    def _finish_unknown(self, finish: FinishUnknown) -> None:
         self._tallies.event("unknown", "answer_lost")
+        self._left(finish)
 
     def _skip(self, skip: Skip) -> None:
         self._tallies.event("deduplicated", skip.reason)
 
     def _drop(self, drop: Drop | DropEvent) -> None:
         self._tallies.event("dropped", drop.reason)
+        if isinstance(drop, DropEvent):
+            self._left(drop)
 
     def _set_aside(self, aside: SetAside) -> None:
         assignment, record = aside.assignment, aside.record
@@ -287,10 +290,10 @@ class Pump:
         self._reporter.set_aside(aside)
         self._letters.put(letter, lambda: self._stored(aside))
 
-    def _set_aside_already(self, already: SetAsideAlready) -> None:
-        """It is in the letter of its record."""
+    def _left(self, command: FinishUnknown | DropEvent | SetAsideAlready) -> None:
+        """An event needs nothing more; of a part that was set aside, the letter of its record holds it as well."""
         if self._witness is not None:
-            self._witness.set_aside_already(already)
+            self._witness.left(command)
 
     def _stored(self, aside: SetAside) -> None:
         self._tallies.event("dead_lettered", aside.reason)

@@ -21,7 +21,7 @@ SWITCHES_MAX: Final = 50
 LOSSES_MAX: Final = 1_000
 DETAIL_CHARACTERS_MAX: Final = 500
 
-_PROBLEMS: Final = frozenset({Change.RETRIED, Change.LOST, Change.REFUSED, Change.TELLING_REFUSED, Change.GIVEN_UP, Change.PARKED})
+_PROBLEMS: Final = frozenset(Change) - {Change.OPENED, Change.ENDED, Change.FORGOTTEN, Change.TOLD}
 
 
 class Place(msgspec.Struct, frozen=True, gc=False):

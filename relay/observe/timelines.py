@@ -46,6 +46,8 @@ class What(StrEnum):
     RETRIED = "retried"
     GIVEN_UP = "given_up"
     PARKED = "parked"
+    REPEATED_UNKNOWN = "repeated_unknown"
+    SKIPPED_UNKNOWN = "skipped_unknown"
 
 
 class Rank(IntEnum):
@@ -74,18 +76,10 @@ class Row(msgspec.Struct, gc=False):
     status: int = 0
 
 
-_CHANGES: Final = {
-    Change.OPENED: What.OPENED,
-    Change.LOST: What.LOST,
-    Change.REFUSED: What.REFUSED,
-    Change.ENDED: What.ENDED,
-    Change.FORGOTTEN: What.FORGOTTEN,
-    Change.TELLING_REFUSED: What.TELLING_REFUSED,
-    Change.RETRIED: What.RETRIED,
-    Change.GIVEN_UP: What.GIVEN_UP,
-    Change.PARKED: What.PARKED,
-}  # that something was told again, its own row says
-TROUBLE: Final = frozenset({Change.LOST, Change.REFUSED, Change.TELLING_REFUSED, Change.RETRIED, Change.GIVEN_UP, Change.PARKED})
+_CHANGES: Final[dict[Change, What]] = {
+    change: What(change.value) for change in Change if change is not Change.TOLD
+}  # that one has a row of its own
+TROUBLE: Final = frozenset(Change) - {Change.OPENED, Change.ENDED, Change.FORGOTTEN, Change.TOLD}
 _OVER: Final = frozenset({Change.ENDED, Change.FORGOTTEN})
 _SETTLED: Final = {Change.ENDED: "over", Change.TELLING_REFUSED: "refused"}  # what these say of a call that was not answered well
 _OF_A_START: Final = frozenset({Cause.FIRST, Cause.RESTARTED})
@@ -205,12 +199,14 @@ class Line:
             self._under_way.outcome = "refused"  # the opening that was tried for it
         self._under_way = None
 
-    def set_aside_already(self, event: PlayerEvent) -> None:
-        """It is in the dead letter of another part of its record."""
+    def left(self, event: PlayerEvent, outcome: str) -> None:
+        """An event is done with, though it was neither delivered nor set aside by itself."""
         assert event.record is not None
         row = self._pending.pop(_place(event, event.record), None)
         if row is not None:
-            row.outcome = "set aside"
+            row.outcome = outcome
+            if row is self._under_way:
+                self._under_way = None
 
     def _settle(self, row: Row, outcome: str) -> None:
         row.outcome = outcome

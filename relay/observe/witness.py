@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Final
 
 from relay.core.assignment import Assignment
-from relay.core.commands import Announce, Change, OpenSession, SendEvent, SetAside, SetAsideAlready
+from relay.core.commands import Announce, Change, DropEvent, FinishUnknown, OpenSession, SendEvent, SetAside, SetAsideAlready
 from relay.core.events import PlayerEvent, Record, Said, SessionKey
 from relay.core.inputs import Answered
 from relay.core.pressure import CircuitState
@@ -21,6 +21,12 @@ Start = Callable[[OpenSession | SendEvent], None]
 Report = Callable[[Answered], None]
 
 LINES_MAX: Final = 1_000
+
+_LEFT: Final = {
+    SetAsideAlready: "set aside",  # it is in the dead letter of another part of its record
+    FinishUnknown: "answer lost",
+    DropEvent: "dropped",
+}
 
 
 class Witness:
@@ -120,11 +126,11 @@ class Witness:
             if line is not None:
                 line.set_aside(aside, now)
 
-    def set_aside_already(self, already: SetAsideAlready) -> None:
-        """An event is in the dead letter of another part of its record."""
-        line = self.lines.of_lane(already.lane)
+    def left(self, command: SetAsideAlready | FinishUnknown | DropEvent) -> None:
+        """An event is done with, though it was neither delivered nor set aside by itself."""
+        line = self.lines.of_lane(command.lane)
         if line is not None:
-            line.set_aside_already(already.event)
+            line.left(command.event, _LEFT[type(command)])
 
     def switch(self, operation: str, state: CircuitState, advice: str) -> None:
         """A circuit opened or closed."""

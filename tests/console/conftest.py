@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from relay.core.assignment import Assignment
-from relay.core.commands import Announce, Command, Finish, OpenSession, SendEvent, SetAside, SetAsideAlready
+from relay.core.commands import Announce, Command, DropEvent, Finish, FinishUnknown, OpenSession, SendEvent, SetAside, SetAsideAlready
 from relay.core.events import ApiSessionId, EventType, Part, PlayerEvent, Record, SessionKey
 from relay.core.head_of_line import Standstills
 from relay.core.inputs import Accepted, Answered, Arrived, ArrivedInParts, Assigned, Lost, Opened, Refused, StoredAside, TryAgain, Verdict
@@ -145,8 +145,8 @@ class Scene:
                 case SetAside():
                     self.asides.append(command)
                     self.reporter.set_aside(command)
-                case SetAsideAlready():
-                    self.witness.set_aside_already(command)
+                case SetAsideAlready() | DropEvent() | FinishUnknown():
+                    self.witness.left(command)
                 case Finish():
                     self.tallies.delivered(0.05)
                 case _:

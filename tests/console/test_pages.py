@@ -13,9 +13,11 @@ from relay.core.events import EventType as E
 from relay.core.lane import IN_FLIGHT_FROM, State
 from relay.core.reasons import Reason
 from relay.observe.console import waits, words
+from relay.observe.console.pages import session
 from relay.observe.console.routes import API
 from relay.observe.history import SAMPLES_MAX
 from relay.observe.logs import hashed
+from relay.observe.timelines import What
 
 PAGES = ("/", "/sessions", "/partitions", "/dead-letters", "/openings", "/calls", "/settings")
 KEY = 'mail@example.org"><script>alert(1)</script>'
@@ -204,6 +206,7 @@ def test_every_word_has_a_meaning() -> None:
     assert set(words.REASONS) == set(Reason)
     assert set(words.STATES) == set(State)
     assert set(words.CAUSES) == set(Cause)
+    assert set(What) <= {*session._SENTENCES, "event"}
     assert {state for state in State if state < IN_FLIGHT_FROM} == set(waits._FOR_THE_PLAYER)
 
 

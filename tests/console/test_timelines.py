@@ -1,10 +1,15 @@
 """Time lines: what they tell of a session, and whom they are kept for."""
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
+import pytest
+
+from relay.core.commands import DropEvent, FinishUnknown
 from relay.core.events import EventType as E
 from relay.core.lane import Lane
+from relay.core.reasons import Dropped
 from relay.observe.timelines import FOLLOWED_MAX, PENDING_MAX, REFRESH_EVERY, ROWS_FIRST, ROWS_LAST, ROWS_LAST_FOLLOWED, Line, Rank
 
 
@@ -102,6 +107,18 @@ def test_parts_of_a_record_are_rows_of_their_own(scene: Callable[..., Any], verd
     one.answer(verdicts["refused"])
     one.answer(verdicts["refused"])
     assert [row.outcome for row in line_of(one, "k").rows[5:]] == ["set aside", "set aside"]
+    assert not line_of(one, "k")._pending
+
+
+@pytest.mark.parametrize(("leaving", "outcome"), [(FinishUnknown, "answer lost"), (partial(DropEvent, reason=Dropped.SHED), "dropped")])
+def test_an_event_may_leave_in_other_ways(scene: Callable[..., Any], leaving: Callable[..., Any], outcome: str) -> None:
+    """By an operator's will it is dropped, or not sent again when its answer was lost; its row says so."""
+    one = scene()
+    one.play("k")
+    one.say("k", E.PLAY)
+    lane = lane_of(one, "k")
+    one.witness.left(leaving(lane, lane.waiting[0]))
+    assert line_of(one, "k").rows[-1].outcome == outcome
     assert not line_of(one, "k")._pending
 
 

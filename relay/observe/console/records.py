@@ -111,7 +111,7 @@ def dead_letters(subject: Subject) -> shapes.DeadLetters:
     groups = [
         shapes.LetterGroup(
             reason=one.name,
-            meaning=REASONS[Reason(one.name)],
+            meaning=REASONS.get(Reason(one.name), ""),
             count=one.count,
             samples=[letter(sample, subject) for sample in reversed(records.letters[one.name])],
         )

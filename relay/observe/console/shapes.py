@@ -185,7 +185,9 @@ class Step(Shape, frozen=True, kw_only=True):
     queued_seconds: Annotated[float | None, Says(description="From there until it was first sent.")]
     took_seconds: Annotated[float | None, Says(description="From there until the last answer.")]
     tries: Annotated[int, Says(description="Requests that it cost.")]
-    outcome: Annotated[str, Says(description="`delivered`, `opened`, `over`, `refused`, `set aside`; empty while it waits.")]
+    outcome: Annotated[
+        str, Says(description="`delivered`, `opened`, `over`, `refused`, `set aside`, `dropped`, `answer lost`; empty while it waits.")
+    ]
     cause: Annotated[str, Says(description="Why; a word of a closed list.")]
     status: Annotated[int, Says(description="The last answer that was not 2xx; 0 without one.")]
 
@@ -315,7 +317,7 @@ class Problem(Shape, frozen=True, kw_only=True):
     """A call that did not end well."""
 
     at: Annotated[float, Says(description="When.")]
-    change: Annotated[str, Says(description="`retried`, `lost`, `refused`, `telling_refused`, `given_up` or `parked`.")]
+    change: Annotated[str, Says(description="What it came to, such as `retried`, `lost` or `refused`; a word of a closed list.")]
     cause: Annotated[str, Says(description="Why; a word of a closed list.")]
     status: Annotated[int, Says(description="The answer; 0 without one.")]
     name: Annotated[str, Says(description="The short name of the player session.")]

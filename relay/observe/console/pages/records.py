@@ -140,7 +140,7 @@ def openings_page(relay: shapes.Instance, found: shapes.Openings, cause: str) ->
             moment(one.at, is_fine=True),
             session_link(one.name, one.key, one.topic, one.partition),
             pill(one.cause, "watch" if one.cause == "lost" else "plain"),
-            f"{CAUSES[one.cause]}{f' (answer {one.after_status})' if one.after_status else ''}",
+            f"{CAUSES.get(one.cause, one.cause)}{f' (answer {one.after_status})' if one.after_status else ''}",
             one.event,
             place_of(one.topic, one.partition, one.offset),
         )

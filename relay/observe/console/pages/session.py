@@ -22,6 +22,8 @@ _SENTENCES: Final = {
     "retried": "A call failed and is tried again",
     "given_up": "Given up: it failed too often or too long",
     "parked": "Parked: it failed for long and held up others",
+    "repeated_unknown": "The answer was lost; the same call goes again",
+    "skipped_unknown": "The answer was lost; the event does not go again",
     "opening": "Opening a session",
     "told": "Told again",
     "farewell": "The old session is ended",
@@ -34,6 +36,10 @@ _LEVELS: Final = {
     "telling_refused": "trouble",
     "given_up": "trouble",
     "parked": "trouble",
+    "repeated_unknown": "watch",
+    "skipped_unknown": "watch",
+    "answer lost": "watch",
+    "dropped": "watch",
     "set aside": "trouble",
 }
 

@@ -9,10 +9,12 @@ import time
 from collections import deque
 from collections.abc import Callable
 from functools import partial
-from typing import Protocol
+from typing import Final, Protocol
 
 from relay.core.commands import OpenSession, SendEvent
 from relay.core.inputs import Answered, Verdict
+
+UNSENT: Final = -1  # in place of a status: the call was held back for want of credentials, so there was no request
 
 Hear = Callable[[Verdict, int], None]
 Report = Callable[[Answered], None]
@@ -63,7 +65,8 @@ class Calls:
     def _heard(self, command: OpenSession | SendEvent, began: float, verdict: Verdict, status: int) -> None:
         if not self._is_stopped:
             seconds = self._clock() - began
-            self._observe("send" if isinstance(command, SendEvent) else "open", status, seconds)
+            if status != UNSENT:
+                self._observe("send" if isinstance(command, SendEvent) else "open", status, seconds)
             self._report(Answered(command.lane, verdict, seconds))
 
     def _wait(self, command: OpenSession | SendEvent) -> None:

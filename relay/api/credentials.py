@@ -15,7 +15,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Final, Protocol
 
-from relay.api.calls import Broke, Hear, Performs
+from relay.api.calls import UNSENT, Broke, Hear, Performs
 from relay.api.token_endpoint import NoToken, Token
 from relay.core.commands import OpenSession, SendEvent
 from relay.core.inputs import Misconfigured, TryAgain, Verdict
@@ -73,12 +73,12 @@ class Authorized:
         return bool(carried) and self._client.begin(command, judged, broke)
 
     async def perform(self, command: OpenSession | SendEvent) -> tuple[Verdict, int]:
-        """Carry out a command: what its answer means, and the status (0 when it did not leave)."""
+        """Carry out a command: what its answer means, and the status."""
         credentials = self._credentials
         if not credentials.current:
             failure = await credentials.obtain()
             if failure is not None:
-                return failure, 0
+                return failure, UNSENT
         carried = credentials.current
         verdict, status = await self._client.perform(command)
         return self._judge(verdict, status, carried), status

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from relay.api.calls import UNSENT
 from relay.api.credentials import READ_AGAIN_SECONDS, REFUSED_AGAIN_SECONDS, UNPROVEN_SECONDS, Authorized, SecretHeaders, Tokens
 from relay.api.token_endpoint import NoToken, Token
 from relay.core.assignment import Assignment
@@ -231,7 +232,7 @@ def test_a_token_that_cannot_be_renewed_is_used_until_it_dies() -> None:
         await world.until(lambda: world.counts == ["success", "failed"])
         assert await world.client.perform(SEND) == (Accepted(), 204)
         await world.until(lambda: not world.tokens.current)
-        assert await world.client.perform(SEND) == (TryAgain(CREDENTIALS), 0)
+        assert await world.client.perform(SEND) == (TryAgain(CREDENTIALS), UNSENT)
         assert "status_503" in world.tokens.failure
         await world.until(lambda: world.tokens.current)
         assert await world.client.perform(SEND) == (Accepted(), 204)
@@ -244,8 +245,8 @@ def test_being_refused_by_the_endpoint_is_our_configuration() -> None:
     """Nothing leaves, and the operators are told what to check."""
 
     async def story(world: World) -> None:
-        assert await world.client.perform(SEND) == (Misconfigured(0, "check the secret"), 0)
-        assert await world.client.perform(SEND) == (Misconfigured(0, "check the secret"), 0)
+        assert await world.client.perform(SEND) == (Misconfigured(0, "check the secret"), UNSENT)
+        assert await world.client.perform(SEND) == (Misconfigured(0, "check the secret"), UNSENT)
         assert (world.desk.asked, world.api.seen, world.counts) == (1, [], ["refused"])
         assert world.tokens.failure == "check the secret"
         assert world.tokens.expires_at == 0

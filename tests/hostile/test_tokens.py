@@ -95,6 +95,7 @@ def test_while_there_are_no_tokens_everything_waits(
                 desk.status = 0
                 await one.settle(app)
                 assert desk.turned_away == 0
+                assert {status for _, status in app.tallies.requests} == {201, 204}  # a call that is held back is no request
                 assert counted(app, "token_refresh_total")["failed",] == desk.denied
                 check_account(one, app)
                 assert app.is_ready()[0]

@@ -164,7 +164,8 @@ say "the disruption budget lets one go"
 release uninstall r
 until_true 30 no_pods
 
-for values in "$chart"/ci/*-values.yaml; do
+sed -n '/^# values.yaml$/,/^[^a-z #]/p' "$here/docs/production.md" | sed '$d' >"$work/guide-values.yaml" # what the guide has one write
+for values in "$work/guide-values.yaml" "$chart"/ci/*-values.yaml; do
   name=$(basename "$values" -values.yaml)
   # Everything that it renders, the pod of `helm test` too, is judged by the server; then the release itself.
   helm template r "$chart" -n relay -f "$values" | kubectl -n relay apply --dry-run=server -f - >"$work/apply.log" 2>&1 || { cat "$work/apply.log"; die "$name"; }

@@ -9,8 +9,8 @@ import signal
 import socket
 import ssl
 import time
-from collections.abc import Callable, Coroutine, Mapping, Sequence
-from contextlib import AsyncExitStack, suppress
+from collections.abc import Callable, Coroutine, Generator, Mapping, Sequence
+from contextlib import AsyncExitStack, ExitStack, contextmanager, suppress
 from functools import partial
 from typing import TypedDict
 from urllib.parse import urlsplit
@@ -53,6 +53,8 @@ from relay.kafka.state_topic_check import ensure_state_topic
 from relay.kafka.tap import Tap
 from relay.kafka.topics import dead_letter_topic, ensure_topics
 from relay.kafka.whereabouts import Found, Locator
+from relay.letters.desk import Desk
+from relay.letters.patience import patient
 from relay.looks import Looks
 from relay.observe import logs
 from relay.observe.account import account
@@ -567,6 +569,28 @@ async def tap(  # noqa: PLR0913  # what the command line offers, each by its nam
         if schemas is not None:
             schemas.close()
         await asyncio.to_thread(one.close)
+
+
+@contextmanager
+def dead_letter_desk(settings: Settings) -> Generator[Desk]:
+    """Where dead letters are worked with; for the command line."""
+    with ExitStack() as stack:
+        loop = asyncio.new_event_loop()
+        stack.callback(loop.close)
+        decoder, schemas = choose_decoder(settings.input, loop, record_bytes_max=settings.limits.record_bytes_max)
+        if schemas is not None:
+            stack.callback(schemas.close)
+        desk = Desk(
+            bootstrap_servers=settings.kafka.bootstrap_servers,
+            client=settings.kafka.client,
+            group_id=settings.kafka.group_id,
+            topic=settings.kafka.dead_letter_topic_name,
+            state_topic_of=_state_topic_names(settings) if settings.session.state == "kafka" else None,
+            read=patient(_read_with(settings, _dialect(settings, Tallies()))(decoder).read, loop),
+            are_keys_text=settings.input.key_format == "raw",
+        )
+        stack.callback(desk.close)
+        yield desk
 
 
 async def carry_over(settings: Settings, *, topic: str, new: str, partitioner: Partitioner, is_for_real: bool) -> dict[str, object]:

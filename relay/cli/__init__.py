@@ -33,6 +33,7 @@ COMMANDS: Final = {
     "top": "watch a running relay live",
     "sessions": "the player sessions that a running relay holds",
     "session": "one player session: where it lives, what it waits for, and its time line",
+    "dead-letters": "list, show, replay or purge what was set aside; writes only after --yes",
     "state": "take the sessions along when the source topic got more partitions",
     "settings": "the effective settings with the source of each, secrets masked",
     "reference": "the reference of settings, metrics, the life of a session or the console's JSON, as Markdown",

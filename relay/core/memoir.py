@@ -136,6 +136,11 @@ def read(value: bytes) -> Memoir:
     return memoir
 
 
+def start_of(memoir: Memoir) -> Details | None:
+    """What the session's start said, when the memoir knows it: then the API has accepted it."""
+    return _details(memoir.start)
+
+
 def restore(lane: Lane, memoir: Memoir) -> None:
     """Put a lane where its memoir says it stood."""
     lane.state = _STATES[memoir.standing]

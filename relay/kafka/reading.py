@@ -35,6 +35,11 @@ def read(messages: Iterable[Message], now: float) -> tuple[list[tuple[str, int, 
     return [(topic or "", partition or 0, records) for (topic, partition), records in batches.items()], byte_count
 
 
+def record_of(message: Message) -> Record:
+    """One message, for those who have no use for the core's clock."""
+    return _record(message, 0.0, 0.0)
+
+
 def _record(message: Message, now: float, shift: float) -> Record:
     kind, timestamp_ms = message.timestamp()
     has_time = kind != TIMESTAMP_NOT_AVAILABLE

@@ -94,12 +94,13 @@ class Caller:
 
 
 @pytest.mark.parametrize(
-    ("takes", "per_second"),
-    [(by_the_clock(10), 10), (in_any_second(10), 10), (bucket(10, 10), 10), (bucket(10, 100), 10), (by_the_clock(300), 300)],
+    ("limit", "numbers"),
+    [(by_the_clock, (10,)), (in_any_second, (10,)), (bucket, (10, 10)), (bucket, (10, 100)), (by_the_clock, (300,))],
 )
-def test_a_hard_limit_is_met(takes: Callable[[float], bool], per_second: int) -> None:
+def test_a_hard_limit_is_met(limit: Callable[..., Callable[[float], bool]], numbers: tuple[int, ...]) -> None:
     """An API that takes so many per second is given at least nine tenths of that, in no second less than two thirds, and hardly more."""
-    caller = Caller(Pace(), takes)
+    per_second = numbers[0]
+    caller = Caller(Pace(), limit(*numbers))
     caller.run(5.0)
     begun = int(caller.now)
     caller.run(120.0)

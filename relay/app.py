@@ -37,6 +37,7 @@ from relay.core.patience import Rules
 from relay.core.policies import skipped_when_unknown, too_old_by_kind
 from relay.core.pressure import Limits
 from relay.core.router import Router
+from relay.core.silence import KeepAlive
 from relay.core.starts import Starts
 from relay.errors import RelayError, SettingsError
 from relay.formats import KnowsSchemas, choose_decoder
@@ -270,6 +271,7 @@ class App:
             receipt_seconds=settings.kafka.receipt_seconds,
             leaving_seconds_max=settings.kafka.revoke_seconds_max,
             idle_seconds_max=settings.session.idle_seconds_max,
+            keeps_alive=settings.session.keep_alive_seconds is not None,
             witness=self.witness,
         )
         decoder.tell(pump.read_on)
@@ -358,6 +360,7 @@ def _router(settings: Settings, dialect: Dialect) -> Router:
             openings_max=session.openings_max,
             idle_seconds_max=session.idle_seconds_max,
             park_after_seconds=session.park_after_seconds,
+            keep_alive=None if session.keep_alive_seconds is None else KeepAlive(session.keep_alive_seconds),
             too_old=too_old_by_kind(retry.too_old),
             skipped_when_unknown=skipped_when_unknown(retry.unknown_outcome),
         ),

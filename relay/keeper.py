@@ -7,6 +7,7 @@ topic knows of the session, and the memoir of a session that is over stays until
 """
 
 import logging
+import time
 from collections.abc import Callable
 from functools import partial
 from typing import Final, NamedTuple
@@ -62,6 +63,7 @@ class Keeper:
         tallies: Tallies,
         loop: Loop,
         clock: Callable[[], float],
+        wall_clock: Callable[[], float] = time.time,
     ) -> None:
         """Join the parts."""
         self._router = router
@@ -70,6 +72,7 @@ class Keeper:
         self._tallies = tallies
         self._loop = loop
         self._clock = clock
+        self._wall_clock = wall_clock
         self._departures: list[_Departure] = []
         self._committed: dict[Assignment, CommitPoint] = {}
         self._receipts_under_way: dict[tuple[str, int], _Receipt] = {}
@@ -81,6 +84,11 @@ class Keeper:
     def is_full(self) -> bool:
         """Whether no more records should come: nothing more can be kept."""
         return self._memoirs.is_failing or any(self._is_receipt_long.values())
+
+    @property
+    def epoch(self) -> float:
+        """The Unix time at which the core's clock began."""
+        return self._wall_clock() - self._clock()
 
     # --- memoirs ----------------------------------------------------------------------------------------------------------------------
 
@@ -95,7 +103,7 @@ class Keeper:
 
     def _write_memoir(self, lane: Lane) -> None:
         lane.is_stale = False
-        written = memoir.write(lane)
+        written = memoir.write(lane, self.epoch)
         if written is not None:
             self._memoirs.write(lane.assignment.topic, lane.assignment.partition, lane.key, written)
 

@@ -1,6 +1,6 @@
 """What the pump and the keeper need of the outside, as small faces: the real parts have them, and those of a simulation."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Protocol, TypeAlias
 
 from relay.core.commands import OpenSession, SendEvent
@@ -79,6 +79,10 @@ class Flows(Protocol):
 
     def release(self, partitions: list[tuple[str, int]]) -> None:
         """Let records of newly assigned partitions come."""
+        ...
+
+    def ends(self) -> Mapping[tuple[str, int], int]:
+        """Where the logs of our partitions end, as far as Kafka has said; asked for only where silent sessions are kept alive."""
         ...
 
     def taken(self) -> None:

@@ -38,6 +38,7 @@ from relay.core.lane import Lane
 from relay.core.ledger import Ledger
 from relay.core.memoir import Memoir
 from relay.core.router import Router
+from relay.core.unread import Unread
 from relay.input.decoding import Awaited
 from relay.input.decoding import Unreadable as UnreadableRecord
 from relay.kafka.dead_letters import DeadLetter
@@ -84,6 +85,7 @@ class Pump:
         leaving_seconds_max: float = 10.0,
         idle_seconds_max: float = 1800.0,
         letter_bytes_max: int = 64 * 2**20,
+        keeps_alive: bool = False,
         witness: Witness | None = None,
         random: Random | None = None,
         clock: Callable[[], float] = time.monotonic,
@@ -107,6 +109,9 @@ class Pump:
         self._receipt_seconds = receipt_seconds
         self._sweep_seconds = idle_seconds_max / IDLE_SWEEPS
         self._letter_bytes_max = letter_bytes_max
+        self._keeps_alive = keeps_alive
+        self._unread = Unread()
+        self._restoring: set[Assignment] = set()
         self._random = random or Random()  # noqa: S311  # jitter, no secret
         self._clock = clock
         self._wall_clock = wall_clock
@@ -120,7 +125,7 @@ class Pump:
         self._alarm: Handle | None = None
         self._alarm_at = float("inf")
         self._generation = 0
-        self._keeper = Keeper(router=router, memoirs=memoirs, source=source, tallies=tallies, loop=loop, clock=clock)
+        self._keeper = Keeper(router=router, memoirs=memoirs, source=source, tallies=tallies, loop=loop, clock=clock, wall_clock=wall_clock)
         self._reporter = Reporter(tallies, witness)
         self._witness = witness
         self.backlog = Backlog()  # what nobody can read yet
@@ -359,6 +364,7 @@ class Pump:
     def _restore(self, assignment: Assignment) -> None:
         """Take up the sessions of a partition before its first event is handled; other partitions go on meanwhile."""
         began = self._clock()
+        self._restoring.add(assignment)
 
         def found(entries: list[tuple[SessionKey, Memoir | None]]) -> None:
             if assignment.stage is Stage.OWNED:
@@ -366,9 +372,10 @@ class Pump:
                     if memoir is None:
                         self.router.erase(assignment, key)
                     else:
-                        self.router.restore(assignment, key, memoir, self._clock())
+                        self.router.restore(assignment, key, memoir, self._clock(), self._keeper.epoch)
 
         def done() -> None:
+            self._restoring.discard(assignment)
             if assignment.stage is Stage.OWNED:
                 seconds = self._clock() - began
                 self._tallies.restored(len(assignment.lanes), seconds)
@@ -426,8 +433,19 @@ class Pump:
             self._looked_at = now
             for command in (*self.router.park(now), *self.router.shed(now)):
                 self._perform[type(command)](command)
+            if self._keeps_alive:
+                self._look_for_silence(now)
             self.standstills.look(self.router.assignments.values(), now)
             self._reporter.name_who_holds_back(self.router, self.standstills, now)
+
+    def _look_for_silence(self, now: float) -> None:
+        """Where records are read as they come, and nothing waits in the log, a session that says nothing is silent."""
+        self._restoring = {one for one in self._restoring if one.stage is Stage.OWNED}
+        assignments = self.router.assignments.values()
+        ends = {} if self._is_paused else self._source.ends()
+        held_up = {(one.topic, one.partition) for one in assignments if one in self.backlog or one in self._restoring}
+        self._unread.look(assignments, {place: end for place, end in ends.items() if place not in held_up}, now)
+        self.router.look_for_silence(now)
 
     def _check_fullness(self) -> None:
         is_full = self.router.buffer.is_full or self._letters.pending_bytes > self._letter_bytes_max or self._keeper.is_full

@@ -17,6 +17,7 @@ class Cause(StrEnum):
     FIRST = "first"  # a sessionStart of an unknown player session
     LOST = "lost"  # the API no longer knew the one before
     REJOINED = "rejoined"  # an unknown player session that is already under way
+    RESUMED = "resumed"  # the relay itself had ended the one before, for its player was silent or it was too old
     RESTARTED = "restarted"  # a sessionStart on a key that had a session before
     REPLAYED = "replayed"  # events that were set aside come again, and their session is no longer open
 
@@ -135,6 +136,8 @@ class Change(StrEnum):
     GIVEN_UP = "given_up"
     PARKED = "parked"  # its events are set aside from now on, until it begins anew or is replayed
     REPEATED_UNKNOWN = "repeated_unknown"  # the answer was lost, the same call goes again; the detail is the operation
+    PINGED = "pinged"  # the relay kept it alive for a silent player
+    SUSPENDED = "suspended"  # the relay ended its API session, for its player was silent or it was too old
     SKIPPED_UNKNOWN = "skipped_unknown"  # the answer was lost, and nothing goes again
 
 

@@ -92,6 +92,10 @@ class OutcomeUnknown(msgspec.Struct, frozen=True, gc=False):
     cause: str
 
 
+class Foregone(msgspec.Struct, frozen=True, gc=False):
+    """A call of the relay's own failed for the moment: it has no event that would have to go again."""
+
+
 Verdict: TypeAlias = Opened | Accepted | Lost | TryAgain | Misconfigured | Refused
 
 
@@ -142,6 +146,18 @@ class NextTooOld(msgspec.Struct, frozen=True, gc=False):
 
 class NextStartTooOld(msgspec.Struct, frozen=True, gc=False):
     """A `sessionStart` that is older than it may be, where nothing is open that would have to be ended first."""
+
+
+class NextPing(msgspec.Struct, frozen=True, gc=False):
+    """Nothing stands there, and the relay keeps the session alive for its silent player."""
+
+    event: PlayerEvent
+
+
+class NextSuspension(msgspec.Struct, frozen=True, gc=False):
+    """Nothing stands there, and the session has been silent for too long, or is too old."""
+
+    event: PlayerEvent
 
 
 # --- what the router is told ----------------------------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ A lane is data; `session.py` moves it from state to state, `router.py` decides w
 from __future__ import annotations
 
 from enum import IntEnum
+from math import inf
 from typing import TYPE_CHECKING
 
 from relay.core.playback import Playback
@@ -40,10 +41,28 @@ class State(IntEnum):
     CLOSING_COMPLETED = 13  # a sessionEnd after a sessionComplete
     TELLING = 14  # something that was open in the lost session
     REPLACING = 15  # the relay's own sessionEnd, before a second sessionStart
+    PINGING = 16  # the relay's own ping, for a silent player
+    SUSPENDING = 17  # the relay's own sessionEnd, for a player that is silent for too long; his next event opens another session
 
 
 IN_FLIGHT_FROM = State.OPENING
 SENDING_FROM = State.SENDING
+
+
+class Silence:
+    """What the relay says for a player that is silent goes on from here."""
+
+    __slots__ = ("is_known", "playhead", "said", "since", "speak_again_at", "speak_at", "ts")
+
+    def __init__(self, since: float, ts: int, playhead: float) -> None:
+        """Begin with the player's last event, and the moment at which it came in."""
+        self.since = since
+        self.ts = ts
+        self.playhead = playhead
+        self.speak_at = since  # the next ping; the first is due at once
+        self.speak_again_at = since  # likewise, if the last one failed
+        self.said: PlayerEvent | None = None  # what is under way
+        self.is_known = False  # a memoir tells of it
 
 
 class Lane:
@@ -66,6 +85,7 @@ class Lane:
         "is_queued",
         "is_replayed",
         "is_stale",
+        "is_suspended",
         "is_untold",
         "is_waiting",
         "judge",
@@ -73,12 +93,14 @@ class Lane:
         "last_offset",
         "last_playhead",
         "last_ts",
+        "opened_at",
         "openings",
         "playback",
         "route",
         "sent_offset",
         "served_seen",
         "session_id",
+        "silence",
         "split",
         "start",
         "state",
@@ -107,6 +129,9 @@ class Lane:
         self.is_untold = False  # restored in the middle of the telling: it goes on before the next event
         self.had_session = False
         self.is_replayed = False  # another API session is needed for events that come again
+        self.is_suspended = False  # the relay itself ended the API session; the next event opens another that resumes it
+        self.opened_at = inf  # the API session, where somebody needs to know
+        self.silence: Silence | None = None  # the relay speaks for the player
         self.last_playhead: float = 0
         self.last_ts = 0
         self.last_offset = -1  # the highest of the events that left the head
@@ -208,6 +233,8 @@ class Lane:
         self.to_tell = []
         self.is_untold = False
         self.told_count = 0
+        self.is_suspended = False
+        self.silence = None
         self.is_changed = True
 
     def __repr__(self) -> str:

@@ -10,12 +10,13 @@ version that changed the meaning of a field is not read at all. Of two memoirs o
 wins: a former owner may still have written after it lost the partition.
 """
 
+from math import inf
 from typing import Final
 
 import msgspec
 
 from relay.core.events import Details, EventType, as_session_id
-from relay.core.lane import Lane, State
+from relay.core.lane import Lane, Silence, State
 from relay.core.playback import PLAYBACK_STATES, Playback
 from relay.core.reasons import Reason
 from relay.core.split import Letter, Split
@@ -43,6 +44,8 @@ _RESTING: Final = {
     State.CLOSING_COMPLETED: State.COMPLETED,
     State.TELLING: State.READY,
     State.REPLACING: State.READY,
+    State.PINGING: State.READY,
+    State.SUSPENDING: State.READY,
     State.REOPENING: State.LOST,
 }
 
@@ -78,6 +81,11 @@ class Memoir(msgspec.Struct, gc=False, omit_defaults=True):
     asides: list[tuple[int, Reason]] = []  # set aside, and their dead letters not confirmed
     untold: bool = False  # opened in place of a lost session, and not yet told everything
     told: int = 0  # but so much of it
+    opened: float = 0.0  # when the API session was, as Unix time, where silent sessions are kept alive
+    silent: tuple[float, int, float] | None = (
+        None  # since when as Unix time, and the player's last ts and playhead; the relay speaks for him
+    )
+    suspended: bool = False  # lost by the relay's own word
     split: tuple[int, int, int] | None = None  # the offset of the record that has left in part, how many parts, and how far its letter is
 
 
@@ -86,8 +94,8 @@ _decode = msgspec.json.Decoder(Memoir).decode
 _decode_object = msgspec.json.Decoder(dict[str, object]).decode
 
 
-def write(lane: Lane) -> bytes | None:
-    """The memoir of a lane; None when there is nothing worth remembering."""
+def write(lane: Lane, epoch: float = 0.0) -> bytes | None:
+    """The memoir of a lane; None when there is nothing worth remembering. `epoch` is the Unix time at which the core's clock began."""
     standing = _STANDINGS.get(_RESTING.get(lane.state, lane.state))
     if standing is None:
         return None
@@ -113,6 +121,9 @@ def write(lane: Lane) -> bytes | None:
             ts=lane.last_ts,
             untold=lane.is_untold or bool(lane.to_tell),
             told=lane.told_count,
+            opened=round(lane.opened_at + epoch, 1) if lane.opened_at < inf and lane.session_id else 0.0,
+            silent=_silent(lane, epoch),
+            suspended=lane.is_suspended,
             split=_split(lane, asides[ASIDES_MAX:]),
         )
     )
@@ -141,7 +152,7 @@ def start_of(memoir: Memoir) -> Details | None:
     return _details(memoir.start)
 
 
-def restore(lane: Lane, memoir: Memoir) -> None:
+def restore(lane: Lane, memoir: Memoir, epoch: float = 0.0) -> None:
     """Put a lane where its memoir says it stood."""
     lane.state = _STATES[memoir.standing]
     lane.session_id = as_session_id(memoir.id) if memoir.id else None
@@ -164,6 +175,11 @@ def restore(lane: Lane, memoir: Memoir) -> None:
         memory.ad = _details(memoir.ad)
         memory.states = {name: _details(said) or Details() for name, said in memoir.states.items()}
         memory.playing = EventType(memoir.playing) if memoir.playing else None
+    lane.opened_at = memoir.opened - epoch if memoir.opened else inf
+    lane.silence = None if memoir.silent is None else Silence(memoir.silent[0] - epoch, *memoir.silent[1:])
+    if lane.silence is not None:
+        lane.silence.is_known = True
+    lane.is_suspended = memoir.suspended
     lane.is_untold = memoir.untold
     lane.told_count = max(0, memoir.told)
 
@@ -194,6 +210,11 @@ def _split(lane: Lane, unlisted: list[tuple[int, Reason]]) -> tuple[int, int, in
     if split is None or split.offset <= lane.done_offset or any(offset == split.offset for offset, _ in unlisted):
         return None
     return split.offset, split.done, split.letter.value
+
+
+def _silent(lane: Lane, epoch: float) -> tuple[float, int, float] | None:
+    silence = lane.silence
+    return None if silence is None else (round(silence.since + epoch, 1), silence.ts, silence.playhead)
 
 
 def _said(details: Details | None) -> _Said | None:

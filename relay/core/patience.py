@@ -13,18 +13,19 @@ import msgspec
 
 from relay.core.backoff import Backoff
 from relay.core.events import EventType, PlayerEvent
-from relay.core.inputs import Accepted, GivenUp, Lost, LostTooOften, Opened, OutcomeUnknown, Refused, TryAgain
+from relay.core.inputs import Accepted, Foregone, GivenUp, Lost, LostTooOften, Opened, OutcomeUnknown, Refused, TryAgain
 from relay.core.lane import SENDING_FROM, Lane, State
 from relay.core.policies import TooOld
 from relay.core.pressure import Circuit, CircuitState
 from relay.core.reasons import Reason
+from relay.core.silence import KeepAlive
 
 MISCONFIGURED: Final = "misconfigured"
 CREDENTIALS: Final = "credentials"  # refused or not to be had for the moment; others are on their way
 _NEVER_THE_EVENTS: Final = frozenset({MISCONFIGURED, CREDENTIALS})
 _SERVER_ERROR: Final = 500
 
-Weighed: TypeAlias = Accepted | Opened | Lost | LostTooOften | Refused | TryAgain | GivenUp | OutcomeUnknown
+Weighed: TypeAlias = Accepted | Opened | Lost | LostTooOften | Refused | TryAgain | GivenUp | OutcomeUnknown | Foregone
 
 
 class Rules(msgspec.Struct, frozen=True):
@@ -35,6 +36,7 @@ class Rules(msgspec.Struct, frozen=True):
     age_seconds_max: float = 82_800.0
     openings_max: int = 3  # API sessions that are opened for one event
     idle_seconds_max: float = 1_800.0
+    keep_alive: KeepAlive | None = None  # of sessions whose player is silent
     park_after_seconds: float = 30.0  # of failing while the API serves others, when the session holds up everything
     too_old: dict[EventType, TooOld] = {}  # kinds that are not sent when they are older than the limit
     skipped_when_unknown: frozenset[EventType] = frozenset()  # kinds that do not go again when their answer was lost
@@ -58,6 +60,8 @@ def weigh(lane: Lane, verdict: Accepted | Opened | Lost | Refused | TryAgain, ru
 
 
 def _weigh_failure(lane: Lane, verdict: TryAgain, rules: Rules, circuit: Circuit, now: float) -> Weighed:
+    if lane.state >= State.PINGING:
+        return Foregone()
     if verdict.is_outcome_unknown and rules.skipped_when_unknown and _kind_under_way(lane) in rules.skipped_when_unknown:
         return OutcomeUnknown(verdict.cause)
     has_served = circuit.served > lane.served_seen

@@ -5,6 +5,7 @@ event is given up, `patience.py`; what becomes of a session, `session.py`.
 """
 
 from collections.abc import Callable, Iterator
+from math import inf
 from typing import Final
 
 from relay.core.assignment import Assignment, Stage
@@ -61,6 +62,7 @@ from relay.core.reasons import Dropped, Skipped
 from relay.core.replays import end_of, next_again
 from relay.core.session import Happened, advance
 from relay.core.shedding import Overload, superseded
+from relay.core.silence import Silences
 from relay.core.split import Letter
 from relay.core.starts import Starts
 from relay.core.turns import Turns
@@ -101,6 +103,7 @@ class Router:
         self._limits = limits
         self._overload = None if limits.shed_pings_after_seconds is None else Overload(limits.shed_pings_after_seconds)
         self._rules = rules
+        self._silences = None if rules.keep_alive is None else Silences(rules.keep_alive, rules.idle_seconds_max)
         self._starts = starts
         self._handlers: dict[type[Input], Callable[..., list[Command]]] = {
             Arrived: self._arrived,
@@ -128,6 +131,8 @@ class Router:
         turns.look_out(now)
         while (lane := turns.next(now)) is not None:
             commands += self._turn(lane, now)
+        if self._silences is not None:
+            commands += self._speak_for_silent(self._silences, now)
         return commands
 
     def wake_at(self) -> float | None:
@@ -177,8 +182,11 @@ class Router:
         """Nothing new leaves from now on; calls under way may end."""
         self._turns.is_draining = True
 
-    def restore(self, assignment: Assignment, key: SessionKey, memoir: Memoir, now: float) -> None:
-        """Take up a session where its memoir says it stood; of two memoirs the higher place in the log wins."""
+    def restore(self, assignment: Assignment, key: SessionKey, memoir: Memoir, now: float, epoch: float = 0.0) -> None:
+        """Take up a session where its memoir says it stood; of two memoirs the higher place in the log wins.
+
+        `epoch` is the Unix time at which the core's clock began.
+        """
         lane = assignment.lanes.get(key)
         if lane is None:
             lane = assignment.lanes[key] = Lane(key, assignment)
@@ -186,11 +194,13 @@ class Router:
         elif memoir.at < lane.last_offset:
             return
         was_open = lane.session_id is not None
-        restore_lane(lane, memoir)
+        restore_lane(lane, memoir, epoch)
         if assignment.is_new_log:
             lane.last_offset = lane.done_offset = -1
             lane.split = None
         lane.active_at = now
+        if self._silences is not None and lane.opened_at == inf:
+            lane.opened_at = now  # nobody has written down when it was
         self.sessions_open += (lane.session_id is not None) - was_open
 
     def erase(self, assignment: Assignment, key: SessionKey) -> None:
@@ -211,13 +221,14 @@ class Router:
         is_crowded = self.buffer.lane_count >= self._limits.lanes_max
         over_since = now if is_crowded else silent_since
         parked_since = now if is_crowded else now - max(PARKED_SECONDS_MAX, self._rules.idle_seconds_max)
+        kept_since = silent_since if self._silences is None else silent_since - self._rules.idle_seconds_max  # else it is ended first
+        since = (
+            dict.fromkeys(State, silent_since) | dict.fromkeys(_OVER, over_since) | {State.PARKED: parked_since, State.READY: kept_since}
+        )
         idle = [
             lane
             for lane in assignment.lanes.values()
-            if lane.active_at <= (parked_since if lane.state is State.PARKED else over_since if lane.state in _OVER else silent_since)
-            and not lane.waiting
-            and lane.state < IN_FLIGHT_FROM
-            and not lane.unconfirmed()
+            if lane.active_at <= since[lane.state] and not lane.waiting and lane.state < IN_FLIGHT_FROM and not lane.unconfirmed()
         ]
         commands: list[Command] = []
         for lane in idle:
@@ -239,7 +250,23 @@ class Router:
         for lane in self._turns.waiting():
             if is_to_be_parked(lane, self._limits, self._rules, now):
                 self._turns.call_off(lane)
-                commands += self._park(lane)
+                commands += self._park(lane, now)
+        return commands
+
+    def look_for_silence(self, now: float) -> None:
+        """Look at the next lanes for players that are silent, if sessions are to be kept alive for them. To be called once a second."""
+        if self._silences is not None:
+            self._silences.look(self.lanes(), now)
+
+    def _speak_for_silent(self, silences: Silences, now: float) -> list[Command]:
+        """What the relay says itself: only where nobody else wants to go."""
+        commands: list[Command] = []
+        while self._turns.has_room_to_spare(now) and (wanted := silences.next(now, self._limits.concurrency_max)) is not None:
+            lane, happened = wanted
+            if not self._turns.is_behind_orphan(lane):
+                silences.speak(lane, happened, now)
+                commands += self._advance(lane, happened, now)
+                self._turns.depart(lane, now)
         return commands
 
     def shed(self, now: float) -> list[Command]:
@@ -279,6 +306,8 @@ class Router:
             lane = assignment.lanes[happened.key] = Lane(happened.key, assignment)
             self.buffer.lane_count += 1
         lane.active_at = now
+        if lane.silence is not None:
+            self._silence_ended(lane)
         if record.offset <= lane.done_offset:
             return _arrived_again(lane, record)
         if lane.split is not None and lane.split.offset == record.offset:
@@ -304,6 +333,8 @@ class Router:
             lane = assignment.lanes[happened.key] = Lane(happened.key, assignment)
             self.buffer.lane_count += 1
         lane.active_at = now
+        if lane.silence is not None:
+            self._silence_ended(lane)
         if record.offset <= lane.done_offset:
             return _arrived_again(lane, record)
         if lane.split is not None and lane.split.offset == record.offset:
@@ -327,6 +358,11 @@ class Router:
             assignment.ledger.finish(record.offset)
             commands.append(Skip(assignment, record.offset))
         return commands
+
+    @staticmethod
+    def _silence_ended(lane: Lane) -> None:
+        lane.silence = None
+        lane.assignment.changed[lane] = None  # a restart must not take it for silent still
 
     def _append_parts(self, lane: Lane, record: Record, events: tuple[PlayerEvent, ...]) -> None:
         count_before = len(lane.waiting)
@@ -431,7 +467,7 @@ class Router:
         if isinstance(verdict, Misconfigured):
             verdict = TryAgain(MISCONFIGURED, verdict.status)
         weighed = weigh(lane, verdict, self._rules, circuit, now)
-        commands = self._advance(lane, weighed)
+        commands = self._advance(lane, weighed, now)
         if isinstance(weighed, TryAgain):
             commands += self._try_later(lane, weighed, circuit, now)
         elif lane.waiting:
@@ -455,15 +491,15 @@ class Router:
         asked = backoff.asked_seconds(failure.retry_after_seconds)
         commands: list[Command] = [Announce(lane, Change.RETRIED, failure.cause, failure.status)]
         if not self._turns.is_draining and is_to_be_parked(lane, self._limits, self._rules, now):
-            return commands + self._park(lane)
+            return commands + self._park(lane, now)
         if failure.is_outcome_unknown:
             commands.append(Announce(lane, Change.REPEATED_UNKNOWN, "send" if circuit is self.sending else "open"))
         if self._turns.wait(lane, circuit, is_asked=asked > 0):
             commands.append(Wait(lane, asked, backoff.jitter_seconds(lane.failures), lane.ticket))
         return commands
 
-    def _park(self, lane: Lane) -> list[Command]:
-        commands = self._advance(lane, Parked(lane.failed_status, lane.failed_cause))
+    def _park(self, lane: Lane, now: float) -> list[Command]:
+        commands = self._advance(lane, Parked(lane.failed_status, lane.failed_cause), now)
         if lane.waiting:  # they follow, one after the other, as whatever comes later will
             self._turns.queue(lane)
         return commands
@@ -471,7 +507,7 @@ class Router:
     # --- turns --------------------------------------------------------------------------------------------------------------------
 
     def _turn(self, lane: Lane, now: float) -> list[Command]:
-        commands = self._advance(lane, self._next(lane, now))
+        commands = self._advance(lane, self._next(lane, now), now)
         if lane.state < IN_FLIGHT_FROM:  # it was set aside without a call
             if lane.waiting:
                 self._turns.queue(lane)
@@ -525,17 +561,11 @@ class Router:
             self.order_violations += 1
         lane.sent_offset = record.offset
 
-    def _advance(self, lane: Lane, happened: Happened) -> list[Command]:
+    def _advance(self, lane: Lane, happened: Happened, now: float) -> list[Command]:
         was = lane.session_id
         commands = advance(lane, happened)
         if lane.session_id is not was:
-            self.sessions_open += (lane.session_id is not None) - (was is not None)
-            if lane.session_id is not None:
-                lane.is_changed = False
-                commands.append(Remember(lane))
-            elif lane.state is State.ENDED:
-                # At once, like the opening: what is repeated after a crash would find the session closed, and open another in place of it.
-                commands.append(Remember(lane))
+            commands += self._session_changed(lane, now, was_open=was is not None)
         if lane.is_changed:
             lane.is_changed = False
             lane.assignment.changed[lane] = None
@@ -549,6 +579,16 @@ class Router:
             elif isinstance(command, FinishUnknown | DropEvent):
                 self._finished(lane, command.event)
         return commands
+
+    def _session_changed(self, lane: Lane, now: float, *, was_open: bool) -> list[Command]:
+        self.sessions_open += (lane.session_id is not None) - was_open
+        if lane.session_id is not None:
+            if self._silences is not None:
+                lane.opened_at = now
+            lane.is_changed = False
+            return [Remember(lane)]
+        # An end at once, like the opening: what is repeated after a crash would find the session closed, and open another in place of it.
+        return [Remember(lane)] if lane.state is State.ENDED else []
 
     def _finished(self, lane: Lane, event: PlayerEvent) -> None:
         record = event.record

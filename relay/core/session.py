@@ -34,6 +34,7 @@ from relay.core.commands import (
 from relay.core.events import Details, EventType, PlayerEvent
 from relay.core.inputs import (
     Accepted,
+    Foregone,
     GivenUp,
     Lost,
     LostTooOften,
@@ -43,8 +44,10 @@ from relay.core.inputs import (
     NextEvent,
     NextJoin,
     NextOver,
+    NextPing,
     NextStart,
     NextStartTooOld,
+    NextSuspension,
     NextTold,
     NextTooOld,
     NextUnknown,
@@ -60,8 +63,8 @@ from relay.core.split import Letter
 from relay.core.starts import resumed
 
 NextByKind: TypeAlias = NextStart | NextJoin | NextEvent | NextComplete | NextEnd
-Next: TypeAlias = NextByKind | NextTold | NextAgain | NextUnknown | NextOver | NextTooOld | NextStartTooOld
-Happened: TypeAlias = Next | Opened | Accepted | Lost | LostTooOften | TryAgain | Refused | GivenUp | OutcomeUnknown | Parked
+Next: TypeAlias = NextByKind | NextTold | NextAgain | NextUnknown | NextOver | NextTooOld | NextStartTooOld | NextPing | NextSuspension
+Happened: TypeAlias = Next | Opened | Accepted | Lost | LostTooOften | TryAgain | Refused | GivenUp | OutcomeUnknown | Parked | Foregone
 Respond: TypeAlias = Callable[[Lane, Happened], list[Command]]
 
 
@@ -114,7 +117,9 @@ def open_replayed(lane: Lane, happened: Happened) -> list[Command]:
 
 
 def _cause_of_another(lane: Lane) -> Cause:
-    return Cause.REPLAYED if lane.is_replayed else Cause.LOST
+    if lane.is_replayed:
+        return Cause.REPLAYED
+    return Cause.RESUMED if lane.is_suspended else Cause.LOST
 
 
 def opened_first(lane: Lane, happened: Happened) -> list[Command]:
@@ -154,6 +159,8 @@ def _adopt(lane: Lane, happened: Happened, cause: Cause) -> list[Command]:
     lane.is_untold = False
     lane.told_count = 0
     lane.is_replayed = False
+    lane.is_suspended = False
+    lane.silence = None
     lane.is_changed = True
     lane.had_session = True
     lane.failures = 0
@@ -305,6 +312,7 @@ def lose(lane: Lane, happened: Happened) -> list[Command]:
     lane.to_tell = []
     lane.is_untold = False
     lane.is_replayed = False
+    lane.silence = None
     lane.is_changed = True
     return [Announce(lane, Change.LOST, status=happened.status)]
 
@@ -314,6 +322,51 @@ def lose_and_set_aside(lane: Lane, happened: Happened) -> list[Command]:
     assert isinstance(happened, LostTooOften)
     aside = _set_aside(lane, Reason.LOST_TOO_OFTEN, happened.status)
     return [aside, *lose(lane, happened)]
+
+
+# --- responses: for a silent player ---------------------------------------------------------------------------------------------------
+
+
+def ping(lane: Lane, happened: Happened) -> list[Command]:
+    """Keep the session alive in the player's place."""
+    assert isinstance(happened, NextPing)
+    assert lane.session_id is not None
+    return [SendEvent(lane, lane.session_id, happened.event, lane.route)]
+
+
+def suspend(lane: Lane, happened: Happened) -> list[Command]:
+    """End the API session in the player's place."""
+    assert isinstance(happened, NextSuspension)
+    assert lane.session_id is not None
+    return [SendEvent(lane, lane.session_id, happened.event, lane.route)]
+
+
+def pinged(lane: Lane, _: Happened) -> list[Command]:
+    """The session lives on, and has come as far as that. Since when it is silent is worth remembering, once."""
+    silence = lane.silence
+    if silence is not None and silence.said is not None:  # else the player has spoken meanwhile
+        lane.last_playhead, lane.last_ts = silence.said.playhead, silence.said.ts
+        silence.said = None
+        lane.is_changed |= not silence.is_known
+        silence.is_known = True
+    return [Announce(lane, Change.PINGED)]
+
+
+def not_pinged(lane: Lane, _: Happened) -> list[Command]:
+    """It was not heard: another one follows soon."""
+    if lane.silence is not None:
+        lane.silence.speak_at = lane.silence.speak_again_at
+    return []
+
+
+def suspended(lane: Lane, _: Happened) -> list[Command]:
+    """The API session is over, by our word or because it was gone; what was open is kept for the one that resumes it."""
+    lane.session_id = None
+    lane.told_count = 0
+    lane.is_suspended = True
+    lane.silence = None
+    lane.is_changed = True
+    return [Announce(lane, Change.SUSPENDED)]
 
 
 # --- responses: both --------------------------------------------------------------------------------------------------------------
@@ -446,6 +499,8 @@ TRANSITIONS: Final[Mapping[tuple[State, type[Happened]], tuple[State, Respond]]]
     (S.READY, NextEnd): (S.CLOSING, send_head),
     (S.READY, Parked): (S.PARKED, park),
     (S.READY, NextTooOld): (S.READY, too_old),
+    (S.READY, NextPing): (S.PINGING, ping),
+    (S.READY, NextSuspension): (S.SUSPENDING, suspend),
     (S.SENDING, Accepted): (S.READY, finish),
     (S.SENDING, Lost): (S.LOST, lose),
     (S.SENDING, LostTooOften): (S.LOST, lose_and_set_aside),
@@ -499,6 +554,14 @@ TRANSITIONS: Final[Mapping[tuple[State, type[Happened]], tuple[State, Respond]]]
     (S.REPLACING, Refused): (S.ENDED, ended_old),
     (S.REPLACING, GivenUp): (S.ENDED, ended_old),
     (S.REPLACING, OutcomeUnknown): (S.ENDED, skip_end_of_old),
+    (S.PINGING, Accepted): (S.READY, pinged),
+    (S.PINGING, Lost): (S.LOST, lose),
+    (S.PINGING, Refused): (S.READY, not_pinged),
+    (S.PINGING, Foregone): (S.READY, not_pinged),
+    (S.SUSPENDING, Accepted): (S.LOST, suspended),
+    (S.SUSPENDING, Lost): (S.LOST, suspended),
+    (S.SUSPENDING, Refused): (S.LOST, suspended),
+    (S.SUSPENDING, Foregone): (S.READY, not_pinged),
     (S.COMPLETED, NextStart): (S.OPENING, open_first),
     (S.COMPLETED, NextEvent): (S.COMPLETED, after_end),
     (S.COMPLETED, NextComplete): (S.COMPLETED, after_end),

@@ -48,7 +48,7 @@ class Turns:
 
     def queue(self, lane: Lane) -> None:
         """The lane has something to say. One call at a time, even across a rebalance: behind an orphan it waits until that has landed."""
-        if self._orphans and (lane.assignment.topic, lane.assignment.partition, lane.key) in self._orphans:
+        if self.is_behind_orphan(lane):
             return
         lane.is_queued = True
         self._queue_of(lane).append(lane)
@@ -134,6 +134,19 @@ class Turns:
             if lane.assignment.stage is Stage.OWNED:
                 return lane
         return None
+
+    def has_room_to_spare(self, now: float) -> bool:
+        """Whether a call could go that nobody waits for: no lane wants a turn. In an outage it goes as a probe, at the circuit's pace."""
+        if self._openings or self._reopenings or self._sendings or self.in_flight >= self._concurrency_max:
+            return False
+        if self.pace.is_on and self.pace.holds(now):
+            self.pace.is_holding = False  # nobody waits for it
+            return False
+        return self.sending.admits(now)
+
+    def is_behind_orphan(self, lane: Lane) -> bool:
+        """Whether a call of the same session outlives the assignment that it was made for."""
+        return bool(self._orphans) and (lane.assignment.topic, lane.assignment.partition, lane.key) in self._orphans
 
     def depart(self, lane: Lane, now: float) -> Circuit:
         """A call of the lane departs."""

@@ -19,12 +19,13 @@ ANSWER_SECONDS: Final = 0.5
 
 
 class Lag:
-    """The count of what is left. Used by the source's thread, but for `messages` and `offsets`."""
+    """The count of what is left. Used by the source's thread, but for `messages`, `offsets` and `ends`."""
 
     def __init__(self) -> None:
         """Nothing is ours, nothing is left."""
         self.messages: dict[Place, int] = {}  # replaced as a whole, never altered
         self.offsets: dict[Place, int] = {}  # likewise
+        self.ends: dict[Place, int] = {}  # likewise
         self._committed: dict[Place, int] = {}
         self._ends: dict[Place, int] = {}
         self._measured_at = self._asked_at = float("-inf")
@@ -50,12 +51,14 @@ class Lag:
             self._asked_at = now
             self._ask(consumer, places)
         messages: dict[Place, int] = {}
+        ends: dict[Place, int] = {}
         for place in places:
             low, high = consumer.get_watermark_offsets(TopicPartition(*place), cached=True)
             end = max(high, self._ends.get(place, high))
             if end >= 0:
+                ends[place] = end
                 messages[place] = max(0, end - self._committed.get(place, max(low, 0)))
-        self.messages = messages
+        self.messages, self.ends = messages, ends
         self.offsets = dict(self._committed)
 
     def _ask(self, consumer: Consumer, places: list[Place]) -> None:

@@ -150,6 +150,10 @@ class Source:
         """For each of our partitions how many offsets are not yet committed, at most a few seconds old."""
         return self._member.lag.messages
 
+    def ends(self) -> dict[Place, int]:
+        """Where the logs of our partitions end, as far as Kafka has said; at most a few seconds old."""
+        return self._member.lag.ends
+
     def committed(self) -> dict[Place, int]:
         """For each of our partitions the offset that was last committed, at most a second old."""
         return self._member.lag.offsets

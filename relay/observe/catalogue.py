@@ -100,16 +100,21 @@ CATALOGUE: Final[tuple[Metric, ...]] = (
     ),
     _counter(
         "sessions_opened_total",
-        "API sessions opened; cause is first, lost, rejoined, restarted or replayed.",
+        "API sessions opened; cause is first, lost, rejoined, restarted, replayed, or resumed after the relay had ended the one before.",
         "cause",
         advice="Many `lost`: the API forgets sessions, or two relays serve one player session."
         " Many `rejoined`: starts are missing in the topic.",
     ),
     _counter(
         "sessions_closed_total",
-        "API sessions that are over; reason is ended, lost or forgotten.",
+        "API sessions that are over; reason is ended, lost, forgotten, or suspended: ended by the relay for a silent player.",
         "reason",
         advice="Mostly `forgotten`: ends are missing in the topic, or RELAY_SESSION__IDLE_SECONDS_MAX is too short.",
+    ),
+    _counter(
+        "keep_alive_pings_total",
+        "Pings that the relay said itself to keep the sessions of silent players alive.",
+        advice="Many for each open session: players do not send their own, or are gone without an end.",
     ),
     _counter(
         "sessions_refused_total",

@@ -22,7 +22,7 @@ LabelValues: TypeAlias = tuple[str, ...]
 Reading: TypeAlias = float | Mapping[LabelValues, float]
 """One figure, or one for each combination of label values."""
 
-_CLOSED_BY: Final = {Change.ENDED: "ended", Change.LOST: "lost", Change.FORGOTTEN: "forgotten"}
+_CLOSED_BY: Final = {Change.ENDED: "ended", Change.LOST: "lost", Change.FORGOTTEN: "forgotten", Change.SUSPENDED: "suspended"}
 
 
 class Tally:
@@ -89,6 +89,8 @@ class Tallies:
             Change.FORGOTTEN: self._closed(Change.FORGOTTEN),
             Change.GIVEN_UP: lambda _: None,  # its dead letter is counted
             Change.PARKED: lambda _: self._of("sessions_parked_total").add(),
+            Change.PINGED: lambda _: self._of("keep_alive_pings_total").add(),
+            Change.SUSPENDED: self._closed(Change.SUSPENDED),
             Change.REPEATED_UNKNOWN: lambda operation: self._of("unknown_outcomes_total").add(operation, "repeat"),
             Change.SKIPPED_UNKNOWN: lambda _: self._of("unknown_outcomes_total").add("send", "skip"),
         }

@@ -28,12 +28,15 @@ _LEVELS: Final = {
     Change.GIVEN_UP: logging.WARNING,
     Change.PARKED: logging.WARNING,
     Change.SKIPPED_UNKNOWN: logging.WARNING,
+    Change.SUSPENDED: logging.INFO,
 }
 _SENTENCES: Final = {change: f"session {change.replace('_', ' ')}" for change in Change} | {
     Change.RETRIED: "call failed, to be tried again",
     Change.TOLD: "told again what was open",
     Change.TELLING_REFUSED: "the new session refused what was open",
     Change.GIVEN_UP: "event given up",
+    Change.PINGED: "session kept alive for a silent player",
+    Change.SUSPENDED: "session ended for a silent player",
     Change.REPEATED_UNKNOWN: "the answer was lost, the same call goes again",
     Change.SKIPPED_UNKNOWN: "the answer was lost, the event does not go again",
 }

@@ -36,9 +36,11 @@ class What(StrEnum):
     EVENT = "event"  # an event of the player, from its reception to the last answer
     OPENING = "opening"  # a call to open a session for an event that is not its start
     TOLD = "told"  # something that was open, told again to a new session
-    FAREWELL = "farewell"  # the relay's own sessionEnd, before a second sessionStart
+    FAREWELL = "farewell"  # the relay's own sessionEnd, before a second sessionStart or for a silent player
+    KEPT_ALIVE = "kept_alive"  # the relay's own ping, for a silent player
     OPENED = "opened"
     LOST = "lost"
+    SUSPENDED = "suspended"
     REFUSED = "refused"
     ENDED = "ended"
     FORGOTTEN = "forgotten"
@@ -77,11 +79,17 @@ class Row(msgspec.Struct, gc=False):
 
 
 _CHANGES: Final[dict[Change, What]] = {
-    change: What(change.value) for change in Change if change is not Change.TOLD
-}  # that one has a row of its own
-TROUBLE: Final = frozenset(Change) - {Change.OPENED, Change.ENDED, Change.FORGOTTEN, Change.TOLD}
+    change: What(change.value) for change in Change if change not in {Change.TOLD, Change.PINGED}
+}  # those have a row of their own
+TROUBLE: Final = frozenset(Change) - {Change.OPENED, Change.ENDED, Change.SUSPENDED, Change.FORGOTTEN, Change.TOLD, Change.PINGED}
 _OVER: Final = frozenset({Change.ENDED, Change.FORGOTTEN})
-_SETTLED: Final = {Change.ENDED: "over", Change.TELLING_REFUSED: "refused"}  # what these say of a call that was not answered well
+_SETTLED: Final = {
+    Change.ENDED: "over",
+    Change.SUSPENDED: "over",
+    Change.TELLING_REFUSED: "refused",
+    Change.SKIPPED_UNKNOWN: "unknown",
+}  # what these say of a call that was not answered well
+_OWN: Final = {State.REPLACING: What.FAREWELL, State.SUSPENDING: What.FAREWELL, State.PINGING: What.KEPT_ALIVE}
 _OF_A_START: Final = frozenset({Cause.FIRST, Cause.RESTARTED})
 
 
@@ -159,7 +167,7 @@ class Line:
         if event.record is not None:
             row = self._row_of(event, event.record, now)
         else:
-            what = What.FAREWELL if command.lane.state is State.REPLACING else What.TOLD
+            what = _OWN.get(command.lane.state, What.TOLD)
             row = Row(what, now, event.event_type)
             self._add(row)
         self._depart(row, now)

@@ -381,6 +381,14 @@ class SessionSettings(Group):
         default={}, description="A JSON object of default params for a session that is opened without its `sessionStart`."
     )
     idle_seconds_max: float = Field(default=1_800, ge=1, le=604_800, description="A session without events is forgotten after this.")
+    keep_alive_seconds: float | None = Field(
+        default=None,
+        ge=10,
+        le=540,
+        description="While a player is silent, its open session is sent a `ping` this often, so that the API does not let it expire after"
+        " ten minutes; 240 is a good choice. After 29 minutes of silence, or after a day, the relay ends it, and the player's next event"
+        " opens another that resumes it. Unset: never.",
+    )
     state: Literal["kafka", "memory"] = Field(
         default="kafka",
         description="Where open sessions are remembered: in the state topic, or in memory, where nothing survives a restart.",
@@ -400,6 +408,15 @@ class SessionSettings(Group):
         le=10_000,
         description="How many lost sessions are opened again per second: when the API forgets all, it must not be overrun.",
     )
+
+    @model_validator(mode="after")
+    def _check_keep_alive(self) -> Self:
+        if self.keep_alive_seconds is not None and self.keep_alive_seconds >= self.idle_seconds_max:
+            raise ValueError(
+                "RELAY_SESSION__KEEP_ALIVE_SECONDS is not below RELAY_SESSION__IDLE_SECONDS_MAX, so a silent session would be ended before"
+                " its first ping; lower it or raise the other"
+            )
+        return self
 
 
 class LimitSettings(Group):

@@ -50,4 +50,6 @@ def test_states_at_rest_and_in_flight_are_apart(lane: Lane, states: list[State])
         "CLOSING_COMPLETED",
         "TELLING",
         "REPLACING",
+        "PINGING",
+        "SUSPENDING",
     }

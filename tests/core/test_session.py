@@ -13,6 +13,7 @@ from relay.core.commands import Announce, Cause, Change, Command, DropEvent, Fin
 from relay.core.events import ApiSessionId, Details, EventType, PlayerEvent, Record, SessionKey
 from relay.core.inputs import (
     Accepted,
+    Foregone,
     GivenUp,
     Lost,
     LostTooOften,
@@ -22,8 +23,10 @@ from relay.core.inputs import (
     NextEvent,
     NextJoin,
     NextOver,
+    NextPing,
     NextStart,
     NextStartTooOld,
+    NextSuspension,
     NextTold,
     NextTooOld,
     NextUnknown,
@@ -43,6 +46,8 @@ OLD, NEW = ApiSessionId("old"), ApiSessionId("new")
 START = Details(params=b'{"media.id":"film"}', custom_metadata=b'{"plan":"gold"}')
 RESUMED = Details(params=b'{"media.id":"film","media.resume":true}', custom_metadata=START.custom_metadata)
 CHAPTER = Details(params=b'{"media.chapter.index":1}')
+
+OWN_PING, OWN_END = PlayerEvent(E.PING, playhead=3.5, ts=9), PlayerEvent(E.SESSION_END, playhead=3.5, ts=9)
 
 HAPPENED: dict[type[Happened], Happened] = {
     Opened: Opened(NEW),
@@ -65,6 +70,9 @@ HAPPENED: dict[type[Happened], Happened] = {
     NextTooOld: NextTooOld(is_dropped=True),
     NextStartTooOld: NextStartTooOld(),
     OutcomeUnknown: OutcomeUnknown("timeout"),
+    NextPing: NextPing(OWN_PING),
+    NextSuspension: NextSuspension(OWN_END),
+    Foregone: Foregone(),
 }
 HEADS: dict[type[Happened], EventType] = {
     NextStart: E.SESSION_START,
@@ -130,6 +138,11 @@ def tells(lane: Lane, _head: PlayerEvent) -> list[Command]:
 def ends_old(lane: Lane, _head: PlayerEvent) -> list[Command]:
     """The relay's own end, at the last playhead."""
     return [SendEvent(lane, OLD, PlayerEvent(E.SESSION_END, playhead=3.5, ts=1_700_000_000_003))]
+
+
+def says(event: PlayerEvent) -> Callable[[Lane, PlayerEvent], list[Command]]:
+    """The relay speaks for the player."""
+    return lambda lane, _head: [SendEvent(lane, OLD, event)]
 
 
 def finishes(*changes: tuple[Change, str]) -> Callable[[Lane, PlayerEvent], list[Command]]:
@@ -225,6 +238,8 @@ EXPECTED: dict[tuple[State, type[Happened]], tuple[State, Callable[[Lane, Player
     (S.READY, NextEnd): (S.CLOSING, sends_head),
     (S.READY, Parked): (S.PARKED, parked),
     (S.READY, NextTooOld): (S.READY, drops),
+    (S.READY, NextPing): (S.PINGING, says(OWN_PING)),
+    (S.READY, NextSuspension): (S.SUSPENDING, says(OWN_END)),
     (S.SENDING, Accepted): (S.READY, finishes()),
     (S.SENDING, Lost): (S.LOST, loses(410)),
     (S.SENDING, LostTooOften): (S.LOST, lost_too_often),
@@ -278,6 +293,14 @@ EXPECTED: dict[tuple[State, type[Happened]], tuple[State, Callable[[Lane, Player
     (S.REPLACING, Refused): (S.ENDED, old_ended),
     (S.REPLACING, GivenUp): (S.ENDED, old_ended),
     (S.REPLACING, OutcomeUnknown): (S.ENDED, announces((Change.SKIPPED_UNKNOWN, ""), (Change.ENDED, ""))),
+    (S.PINGING, Accepted): (S.READY, announces((Change.PINGED, ""))),
+    (S.PINGING, Lost): (S.LOST, loses(410)),
+    (S.PINGING, Refused): (S.READY, nothing),
+    (S.PINGING, Foregone): (S.READY, nothing),
+    (S.SUSPENDING, Accepted): (S.LOST, announces((Change.SUSPENDED, ""))),
+    (S.SUSPENDING, Lost): (S.LOST, announces((Change.SUSPENDED, ""))),
+    (S.SUSPENDING, Refused): (S.LOST, announces((Change.SUSPENDED, ""))),
+    (S.SUSPENDING, Foregone): (S.READY, nothing),
     (S.COMPLETED, NextStart): (S.OPENING, restarts),
     (S.COMPLETED, NextEvent): (S.COMPLETED, over),
     (S.COMPLETED, NextComplete): (S.COMPLETED, over),
@@ -393,6 +416,7 @@ def test_an_impossible_pair_stops_the_relay_and_leaves_the_lane_alone(state: Sta
 
 
 OPENING_VERDICTS = (Opened, TryAgain, Refused, GivenUp)
+OWN_VERDICTS = (Accepted, Lost, Refused, Foregone)  # to what has no event that could go again
 SENDING_VERDICTS = (Accepted, Lost, LostTooOften, TryAgain, Refused, GivenUp, OutcomeUnknown)
 NEXTS = (NextStart, NextEvent, NextComplete, NextEnd)
 
@@ -406,19 +430,21 @@ def test_a_lane_that_opens_handles_each_answer_to_an_opening(state: State) -> No
 @pytest.mark.parametrize("state", [state for state in State if state >= SENDING_FROM], ids=in_words)
 def test_a_lane_that_sends_handles_each_answer_to_an_event(state: State) -> None:
     """Each verdict on an event has its place, and no verdict on an opening has one."""
-    assert {what for when, what in TRANSITIONS if when is state} == set(SENDING_VERDICTS)
+    verdicts = OWN_VERDICTS if state in {S.PINGING, S.SUSPENDING} else SENDING_VERDICTS
+    assert {what for when, what in TRANSITIONS if when is state} == set(verdicts)
 
 
 @pytest.mark.parametrize("state", [state for state in State if state < IN_FLIGHT_FROM], ids=in_words)
 def test_a_lane_at_rest_handles_whatever_may_stand_at_its_head(state: State) -> None:
     """Each kind of head has its place; joining only where nothing is known, telling only where a session is open, parking before a call.
 
-    A head is judged by its age where a call would follow, and a start where nothing has to be ended first.
+    The relay speaks for a silent player only where a session is open. A head is judged by its age where a call would follow, and a start
+    where nothing has to be ended first.
     """
     again = {NextJoin, NextAgain, NextUnknown}
     special = {
         S.ABSENT: {NextJoin, NextAgain, NextOver, Parked},
-        S.READY: {NextTold, Parked},
+        S.READY: {NextTold, Parked, NextPing, NextSuspension},
         S.LOST: {Parked},
         S.COMPLETED: {Parked, *again},
     }.get(state, {NextOver, *again})

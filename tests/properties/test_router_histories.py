@@ -55,12 +55,20 @@ from relay.core.policies import skipped_when_unknown, too_old_by_kind
 from relay.core.pressure import CircuitState, Limits
 from relay.core.reasons import Reason, Skipped
 from relay.core.router import EVENT_OVERHEAD_BYTES, Router
+from relay.core.silence import KeepAlive
 from relay.core.starts import Starts
 
 PARTITIONS = range(2)
 KEYS = [SessionKey(key) for key in ("a", "b", "c", "d")]
 LIMITS = Limits(concurrency_max=5, session_events_max=4, buffer_events_max=20, lanes_max=5, reopenings_per_second_max=2.0)
 RULES = Rules(attempts_max=3, age_seconds_max=600.0, idle_seconds_max=60.0, park_after_seconds=3.0)
+CARED = Rules(
+    attempts_max=3,
+    age_seconds_max=600.0,
+    idle_seconds_max=60.0,
+    park_after_seconds=3.0,
+    keep_alive=KeepAlive(3.0, silent_seconds_max=20.0, age_seconds_max=100.0, again_seconds=2.0),
+)
 DECIDED = Rules(
     attempts_max=3,
     age_seconds_max=600.0,
@@ -306,6 +314,14 @@ class RouterHistory(RuleBasedStateMachine):
         for assignment in self.router.assignments.values():
             self.carry_out(self.router.forget_idle(assignment, self.now))
 
+    @rule(is_read_up=st.booleans())
+    def look_for_silence(self, is_read_up: bool) -> None:  # noqa: FBT001  # drawn by its name
+        """Silent players are spoken for, where that is wanted and nothing waits in the log."""
+        for assignment in self.router.assignments.values():
+            assignment.is_read_up = is_read_up
+        self.router.look_for_silence(self.now)
+        self.turn()
+
     @rule()
     def shed(self) -> None:
         """Superseded pings go, where that is wanted."""
@@ -511,6 +527,12 @@ class RouterHistory(RuleBasedStateMachine):
                     pass
 
 
+class CaredHistory(RouterHistory):
+    """One history in which the relay speaks for silent players."""
+
+    operator = CARED
+
+
 class DecidedHistory(RouterHistory):
     """One history in which the operator has decided about single events."""
 
@@ -522,3 +544,5 @@ TestRouterHistories = RouterHistory.TestCase
 TestRouterHistories.settings = settings(max_examples=60, stateful_step_count=60, deadline=None, derandomize=True, database=None)
 TestDecidedHistories = DecidedHistory.TestCase
 TestDecidedHistories.settings = TestRouterHistories.settings
+TestCaredHistories = CaredHistory.TestCase
+TestCaredHistories.settings = TestRouterHistories.settings

@@ -300,6 +300,13 @@ def test_what_is_decided_by_kind_is_merged_over_the_sources_and_checked(tmp_path
     ]
 
 
+def test_a_session_is_not_kept_alive_less_often_than_it_is_forgotten() -> None:
+    """It would be ended before its first ping."""
+    (line,) = problems(with_required(RELAY_SESSION__KEEP_ALIVE_SECONDS="240", RELAY_SESSION__IDLE_SECONDS_MAX="240"))
+    assert line.startswith("RELAY_SESSION__KEEP_ALIVE_SECONDS is not below RELAY_SESSION__IDLE_SECONDS_MAX")
+    assert load(None, with_required(RELAY_SESSION__KEEP_ALIVE_SECONDS="240")).session.keep_alive_seconds == 240
+
+
 def test_settings_are_frozen() -> None:
     """What the start was given holds until the end."""
     settings = load(None, REQUIRED)

@@ -11,7 +11,7 @@ from simulation.api import ApiSession, Flight
 from simulation.facts import Figures, Tenure, Terms, Violation
 from simulation.kafka import Entry, Topic
 from simulation.stories import Said
-from simulation.wording import OPENS_FOR_START, check_body, told_by, what_is_open
+from simulation.wording import OPENS_FOR_START, OWN, RESUMES, check_body, check_own, told_by, what_is_open
 
 from relay.core import memoir, receipts
 from relay.core.commands import Cause
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from simulation.consumer import Consumer
 
 _SERVER_ERROR: Final = 500
+UNREAD_SECONDS: Final = 7.0  # a record that has not come for so long is taken for none, and a look comes once a second
 PASS_SECONDS: Final = 0.001  # so soon after it is told the pump has taken in what it is told
 
 
@@ -60,6 +61,12 @@ class Account:
             if not (other.tenure.is_unclean or tenure.is_excluded):
                 raise Violation(f"two calls at once for {flight.key}: {other.tenure} {other.head} and {tenure} {head}")
         under_way.append(flight)
+        if flight.kind in OWN:
+            self.figures.own += 1
+            if flight.kind == "rest":
+                self._mean_to_end(flight)
+            check_own(flight, self.players[flight.key])
+            return
         if tenure.knows_finished(head.offset):
             raise Violation(f"{head} goes out although its receipt said it was finished: {tenure}")
         if tenure.leaving_since and self._clock() > tenure.leaving_since + PASS_SECONDS:
@@ -74,7 +81,7 @@ class Account:
             raise Violation(f"{head} goes again, though its answer was lost and its kind is skipped then")
         check_body(flight, self.players[flight.key])
 
-    def answered(self, flight: Flight, verdict: Verdict) -> None:
+    def answered(self, flight: Flight, verdict: Verdict) -> None:  # noqa: C901  # one verdict after the other
         """The process hears how a call has ended."""
         self.flights[flight.key].remove(flight)
         flight.heard_at = self._clock()
@@ -86,9 +93,13 @@ class Account:
             head.openings += 1
         elif isinstance(verdict, Accepted):
             flight.was_heard = True
+            if flight.kind == "rest":
+                self._meant(flight).was_found_gone = True  # whoever ended it knows that
         elif isinstance(verdict, Lost):
             self._meant(flight).was_found_gone = True
             head.was_found_gone |= flight.kind == "event"
+        elif isinstance(verdict, TryAgain) and flight.kind in OWN:
+            pass  # there is no event that it could be held against
         elif isinstance(verdict, TryAgain):
             head.failed_since = head.failed_since or flight.heard_at
             if verdict.is_outcome_unknown:
@@ -100,6 +111,12 @@ class Account:
             head.refusals.append(status)
         if flight.kind == "told" and not flight.was_heard:
             self._was_told_in_vain(flight, status)
+
+    def check_silence(self, head: Said) -> None:
+        """Nothing of the player waits in the log when the relay speaks for it."""
+        for after in self.players[head.key][head.place + 1 :]:
+            if after.offset > head.offset and after.appended_at < self._clock() - UNREAD_SECONDS:
+                raise Violation(f"the relay speaks after {head}, though {after} waits since {self._clock() - after.appended_at:.1f} s")
 
     def _was_unanswered(self, flight: Flight) -> None:
         """Nobody knows what became of it; some kinds do not go again then."""
@@ -244,7 +261,7 @@ class Account:
         head = session.told_head or session.head
         player = self.players[flight.key]
         if (
-            any((before.put_by or self._was_perhaps_dropped(before)) and before.acceptances for before in player)
+            any((before.put_by or self._was_perhaps_dropped(before, flight.tenure)) and before.acceptances for before in player)
             or flight.tenure.is_excluded
             or said.acceptances
         ):
@@ -255,7 +272,7 @@ class Account:
             return
         if self.terms.may_be_too_old and session.is_told_hardly:
             return  # something was too old to be tried once more
-        expected = what_is_open(player, head) if session.cause is Cause.LOST else []
+        expected = what_is_open(player, head) if session.cause in RESUMES else []
         expected = [one for one in expected if session.told_refused.count(one) < self.terms.attempts_max]
         if session.is_told_unclearly:
             if set(expected) - set(session.told):
@@ -263,9 +280,9 @@ class Account:
         elif session.told != expected:
             raise Violation(f"before {said} was told {session.told}, and not {expected}")
 
-    def _was_perhaps_dropped(self, said: Said) -> bool:
-        """The API took it, and the relay may have dropped it for its age without knowing that."""
-        return self.may_be_dropped(said) and not any(one.was_heard for one in said.acceptances)
+    def _was_perhaps_dropped(self, said: Said, tenure: Tenure) -> bool:
+        """The API took it, and this owner may have dropped it for its age without knowing that."""
+        return self.may_be_dropped(said) and not any(one.was_heard and one.tenure is tenure for one in said.acceptances)
 
     # --- Kafka ------------------------------------------------------------------------------------------------------------------------
 

@@ -83,6 +83,7 @@ class Consumer:
         self._reply_seconds_max = reply_seconds_max + REPLY_EXTRA_SECONDS
         self._positions: dict[int, int] = {}  # where to read on, of what is ours
         self._began: dict[int, int] = {}  # where reading began, of what is ours
+        self._ends: dict[tuple[str, int], int] = {}
         self._serials: dict[int, int] = {}
         self._heard_serials: dict[int, int] = {}  # those that the loop of the process has heard of
         self._serial = 0
@@ -133,6 +134,12 @@ class Consumer:
         """Hand over records again."""
         self._is_paused = False
         self._wake()
+
+    def ends(self) -> dict[tuple[str, int], int]:
+        """Where the logs end, as far as this member has heard."""
+        if not self.is_cut_off:
+            self._ends = {(TOPIC, partition): self._topic.ends[partition] for partition in self._positions}
+        return self._ends
 
     def taken(self) -> None:
         """One `Fetched` has been dealt with."""

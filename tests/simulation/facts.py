@@ -67,6 +67,7 @@ class Figures:
     openings: int = 0
     openings_again: int = 0
     told: int = 0
+    own: int = 0
     commits: int = 0
     letters: int = 0
     parked: int = 0

@@ -26,11 +26,13 @@ from relay.core.backoff import Backoff
 from relay.core.commands import OpenSession, SendEvent
 from relay.core.events import EventType
 from relay.core.inputs import Answered, Opened
+from relay.core.lane import State
 from relay.core.patience import Rules
 from relay.core.policies import TooOld, UnknownOutcome, skipped_when_unknown, too_old_by_kind
 from relay.core.pressure import Limits
 from relay.core.reasons import Reason
 from relay.core.router import Router
+from relay.core.silence import KeepAlive
 from relay.core.starts import Starts
 from relay.errors import FatalConsumerError
 from relay.kafka.dead_letters import DeadLetter
@@ -82,6 +84,7 @@ class Settings:
                 too_old=_draw_too_old(random) if decides else {},
                 skipped_when_unknown=_draw_skipped(random) if decides else frozenset(),
                 idle_seconds_max=random.choice((5.0, 30.0)) if has_few_lanes or random.random() < 0.1 else 1_800.0,
+                keep_alive=_draw_keep_alive(random) if random.random() < 0.3 else None,
                 park_after_seconds=random.choice((1.0, 5.0, 30.0)),
             ),
         )
@@ -91,6 +94,11 @@ def _draw_too_old(random: Random) -> dict[EventType, TooOld]:
     """Some kinds are not sent when they are old; what frames a session is never dropped."""
     given = {kind: str(random.choice(list(TooOld))) for kind in EventType if random.random() < 0.5}
     return too_old_by_kind(given | {kind: "set_aside" for kind in FRAME if given.get(kind) == "drop"})
+
+
+def _draw_keep_alive(random: Random) -> KeepAlive:
+    """An API with little patience."""
+    return KeepAlive(random.choice((1.0, 3.0)), random.choice((6.0, 20.0)), random.choice((15.0, 86_340.0)), 0.7)
 
 
 def _draw_skipped(random: Random) -> frozenset[EventType]:
@@ -151,6 +159,7 @@ class Process:
             receipt_seconds=settings.receipt_seconds,
             leaving_seconds_max=settings.leaving_seconds_max,
             idle_seconds_max=settings.rules.idle_seconds_max,
+            keeps_alive=settings.rules.keep_alive is not None,
             witness=self.witness,
             random=world.random,
             clock=world.loop.clock,
@@ -199,7 +208,7 @@ class Process:
     @property
     def is_quiet(self) -> bool:
         """Nothing is under way."""
-        is_outside_quiet = not (self.calls.flights or self.letters.pending or self.memoirs.pending_count)
+        is_outside_quiet = not (self.calls.flights or self.router.in_flight or self.letters.pending or self.memoirs.pending_count)
         return is_outside_quiet and not self.host.is_frozen and self.consumer.is_quiet
 
     def check_rest(self) -> None:
@@ -327,6 +336,8 @@ class Process:
 
     def _flight_of(self, command: OpenSession | SendEvent) -> Flight:
         lane = command.lane
+        if lane.state in (State.PINGING, State.SUSPENDING):
+            return self._own_flight_of(command)
         event = lane.waiting[0]
         assert event.record is not None
         head = self._world.topic.saids[lane.assignment.partition][event.record.offset][event.part.number - 1 if event.part else 0]
@@ -343,6 +354,19 @@ class Process:
         flight = Flight(kind, lane.key, head, self.tenures[lane.assignment], command, self._world.loop.now)
         self._world.trace("%s calls: %s %s", self.name, kind, head)
         return flight
+
+    def _own_flight_of(self, command: OpenSession | SendEvent) -> Flight:
+        """A call for a silent player belongs to the last event that has left the head of its lane."""
+        lane = command.lane
+        head = self._world.topic.saids[lane.assignment.partition][lane.last_offset][-1]
+        kind = "ping" if lane.state is State.PINGING else "rest"
+        tenure = self.tenures[lane.assignment]
+        if self._is_draining:
+            raise Violation(f"{self.name} speaks for {head} after SIGTERM")
+        if not (tenure.is_excluded or self.was_frozen or self.consumer.is_cut_off):
+            self._world.account.check_silence(head)
+        self._world.trace("%s calls: %s after %s", self.name, kind, head)
+        return Flight(kind, lane.key, head, tenure, command, self._world.loop.now)
 
     def _find(self, letter: DeadLetter) -> tuple[Said, Tenure]:
         self.passed("letter")

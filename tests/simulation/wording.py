@@ -16,6 +16,8 @@ Told = tuple[str, str, str]
 """Kind, params, custom metadata."""
 
 OPENS_FOR_START: Final = (Cause.FIRST, Cause.RESTARTED)
+RESUMES: Final = (Cause.LOST, Cause.RESUMED)
+OWN: Final = ("ping", "rest")  # what the relay says itself, for a silent player
 _PLAYING: Final = ("play", "pauseStart", "bufferStart")
 _SAYS_ITSELF: Final = (*_PLAYING, "sessionComplete", "sessionEnd")
 _OPENS: Final = {"chapterStart": "chapter", "adBreakStart": "break", "adStart": "ad"}
@@ -35,7 +37,7 @@ def check_body(flight: Flight, player: list[Said]) -> None:
     expected: Object = {"eventType": head.kind, "playerTime": {"playhead": head.playhead, "ts": head.ts}}
     members = {"params": head.params, "qoeData": head.qoe, "customMetadata": head.metadata}
     if flight.kind == "end":
-        if body["eventType"] != "sessionEnd" or not any(said.ts == body["playerTime"]["ts"] for said in player[: head.place]):
+        if body["eventType"] != "sessionEnd" or not any(said.ts <= body["playerTime"]["ts"] for said in player[: head.place]):
             raise Violation(f"an end of our own before {head} says {body}")
         return
     if flight.kind == "told":
@@ -46,10 +48,21 @@ def check_body(flight: Flight, player: list[Said]) -> None:
         expected["eventType"] = "sessionStart"
         cause = flight.command.cause
         if cause not in OPENS_FOR_START:
-            members = _start_of(head, player, resumes=cause is Cause.LOST)
+            members = _start_of(head, player, resumes=cause in RESUMES)
     expected |= {name: member for name, member in members.items() if member}
     if body != expected:
         raise Violation(f"{flight.kind} of {head} says {body}, and not {expected}")
+
+
+def check_own(flight: Flight, player: list[Said]) -> None:
+    """What the relay says for a silent player says no more than where it is, and is never before what the player has said."""
+    body = flight.body
+    kind = {"ping": "ping", "rest": "sessionEnd"}[flight.kind]
+    if body.keys() != {"eventType", "playerTime"} or body["eventType"] != kind:
+        raise Violation(f"the relay says after {flight.head}: {body}")
+    said_before = [said for said in player[: flight.head.place + 1] if said.acceptances]
+    if said_before and body["playerTime"]["ts"] < said_before[-1].ts:
+        raise Violation(f"the relay says {body}, before {said_before[-1]}")
 
 
 def what_is_open(player: list[Said], head: Said) -> list[Told]:

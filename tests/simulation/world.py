@@ -249,7 +249,7 @@ class World:
             raise Violation(f"not quiet: {unsettled[:10]} of {len(unsettled)} are not on record; owners {self.group.owners}")
 
         end = self.loop.now + REST_SECONDS
-        self._run_until(lambda: self.loop.now > end)
+        self._run_until(lambda: self.loop.now > end and self._is_quiet())
 
     def _is_quiet(self) -> bool:
         committed = self.group.committed

@@ -21,6 +21,8 @@ _FOR_AN_ANSWER: Final = {
     State.CLOSING_COMPLETED: "the API's answer to {event}",
     State.TELLING: "the API's answer to what is told again",
     State.REPLACING: "the API's answer to the end of the old session",
+    State.PINGING: "the API's answer to a ping for the silent player",
+    State.SUSPENDING: "the API's answer to the end of a session that is silent for too long",
 }
 _FOR_THE_PLAYER: Final = {
     State.ABSENT: "a sessionStart, or an event that says what is played",

@@ -30,6 +30,8 @@ STATES: Final = {
     State.CLOSING_COMPLETED: "closing",
     State.TELLING: "telling again",
     State.REPLACING: "ending the old one",
+    State.PINGING: "kept alive",
+    State.SUSPENDING: "ending, for its player is silent",
 }
 REASONS: Final = {
     Reason.EMPTY_VALUE: "the record has no value",
@@ -56,6 +58,7 @@ CAUSES: Final = {
     "lost": "the API no longer knew the one before",
     "rejoined": "an unknown player session that was already under way",
     "restarted": "a sessionStart on a key that had a session before",
+    "resumed": "the player went on after the relay had ended the one before, for it was silent or a day old",
     "replayed": "events that were set aside came again, and their session was no longer open",
 }
 

@@ -17,6 +17,7 @@ PLAYER_SESSION_KEY: Final = "playerSession"
 
 SESSION_START: Final = "sessionStart"
 SESSION_END: Final = "sessionEnd"
+PING: Final = "ping"
 
 SESSION_ID_LENGTH: Final = 64  # hex digits: every id in Adobe's documents looks so
 

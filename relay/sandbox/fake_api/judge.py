@@ -9,14 +9,15 @@ The theory:
 2. Order is judged on first takings only: repeats stand wherever they must.
 3. A start that resumes, other than one that the player said itself, is an opening in place of a lost session. What follows it at the same
    ts, up to the refused event, is told again (`retelling.py`); it is neither received nor repeated.
-4. What is expected and never came is missing, except what a fault refused and a sessionEnd whose session was gone.
+4. What is expected and never came is missing, except what a fault refused, and a sessionEnd whose session was gone or ended by the client.
+5. A client may speak for a silent player: a ping or a sessionEnd that nobody expects, later than all that the player has said so far.
 """
 
 from collections.abc import Iterable, Sequence
 
 import msgspec
 
-from relay.sandbox.fake_api.dialect import SESSION_END, SESSION_START, Identity
+from relay.sandbox.fake_api.dialect import PING, SESSION_END, SESSION_START, Identity
 from relay.sandbox.fake_api.record import ApiLog, Entry, Outcome, PlayerLog
 from relay.sandbox.fake_api.retelling import CHANGES_WHAT_IS_OPEN, check_telling
 from relay.sandbox.fake_api.tally import Tally
@@ -65,6 +66,7 @@ class _Walk:
         self._latest: ApiLog | None = None  # the API session that was opened last
         self._is_latest_answered = False
         self._is_ended = False
+        self._is_ended_by_client = False
         self._start_content: bytes | None = None  # None while nobody knows what the player session began with
         self._changes: list[Entry] = []  # what may have opened or closed something
 
@@ -100,7 +102,7 @@ class _Walk:
             tally.openings_needless += 1
         self._latest = entry.session
         self._is_latest_answered = entry.outcome is Outcome.ACCEPTED
-        self._is_ended = False
+        self._is_ended = self._is_ended_by_client = False
         if heard.is_resumed and not is_said_by_player:
             tally.openings_resumed += 1
             self._check_resumed(entry)
@@ -146,9 +148,11 @@ class _Walk:
         ts, event_type = identity
         is_end = event_type == SESSION_END
         if self._is_expected_known and identity not in self._due:
-            if is_end and ts == self._ts_max:
+            if is_end and ts >= self._ts_max:
                 self.tally.ends_added += 1
-                self._is_ended = True
+                self._is_ended = self._is_ended_by_client = True
+            elif event_type == PING and ts > self._ts_max:
+                self.tally.pings_added += 1
             else:
                 self.tally.extra += 1
                 self.tally.find(f"extra: {_name(identity)}")
@@ -204,7 +208,7 @@ class _Walk:
                 continue
             if is_session_refused or identity in self._refused:
                 tally.refused_by_fault += never_taken
-            elif identity in self._ends_without_session:
+            elif identity in self._ends_without_session or (event_type == SESSION_END and self._is_ended_by_client):
                 tally.ends_without_session += never_taken
             else:
                 tally.missing += never_taken

@@ -23,7 +23,8 @@ class Tally(msgspec.Struct):
     extra: int = 0
     refused_by_fault: int = 0  # never taken, because a fault blamed the event or its session's start
     ends_without_session: int = 0  # a sessionEnd that found its session gone: there was nothing left to end
-    ends_added: int = 0  # a sessionEnd that the client added, at the last event's ts
+    ends_added: int = 0  # a sessionEnd that the client added, at the last event's ts or after it
+    pings_added: int = 0  # a ping that the client added for a silent player
     openings: int = 0
     openings_resumed: int = 0  # of these, in place of a session that was lost
     openings_joined: int = 0  # of these, for a player session that was under way

@@ -162,6 +162,22 @@ def test_an_end_that_a_client_adds_before_another_start_is_not_extra(client: Cli
     assert (found.ends_added, found.extra, found.is_clean) == (1, 0, True)
 
 
+def test_what_a_client_says_for_a_silent_player_is_not_extra(client: Client) -> None:
+    """Pings later than all that the player has said, and an end; the player's own end then has nothing left to end."""
+    client.api.expect("p", [(1, "sessionStart"), (2, "play"), (900, "sessionEnd")])
+    client.send_all(client.open(1), ("play", 2), ("ping", 300), ("ping", 600), ("sessionEnd", 800))
+    found = tally(client)
+    assert (found.pings_added, found.ends_added, found.ends_without_session, found.extra, found.missing) == (2, 1, 1, 0, 0)
+    assert found.is_clean
+
+
+def test_a_ping_that_a_client_adds_before_the_players_words_is_extra(client: Client) -> None:
+    """It would stand in the player's way."""
+    client.api.expect("p", [(1, "sessionStart"), (5, "play")])
+    client.send_all(client.open(1), ("play", 5), ("ping", 4))
+    assert (tally(client).pings_added, tally(client).extra) == (0, 1)
+
+
 def test_joining_a_session_under_way_is_not_extra(client: Client) -> None:
     """Its start stands at the ts of an event that is expected; a start at any other is extra."""
     client.api.expect("p", [(5, "play"), (6, "ping")])

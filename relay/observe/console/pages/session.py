@@ -26,7 +26,9 @@ _SENTENCES: Final = {
     "skipped_unknown": "The answer was lost; the event does not go again",
     "opening": "Opening a session",
     "told": "Told again",
-    "farewell": "The old session is ended",
+    "farewell": "The session is ended by the relay",
+    "kept_alive": "Kept alive for a silent player",
+    "suspended": "Ended for a silent player; the next event resumes it",
 }
 _LEVELS: Final = {
     "opened": "well",

@@ -31,9 +31,9 @@ from relay.core.commands import (
     Skip,
     Wait,
 )
-from relay.core.events import Nothing, PlayerEvent, Record, Said, SessionKey
+from relay.core.events import Facts, Nothing, PlayerEvent, Record, Said, SessionKey
 from relay.core.head_of_line import Standstills
-from relay.core.inputs import Arrived, ArrivedInParts, Assigned, Input, Leaving, SaysNothing, StoredAside, Unreadable, Woke
+from relay.core.inputs import Arrived, ArrivedAsFacts, ArrivedInParts, Assigned, Input, Leaving, SaysNothing, StoredAside, Unreadable, Woke
 from relay.core.lane import Lane
 from relay.core.ledger import Ledger
 from relay.core.memoir import Memoir
@@ -486,6 +486,8 @@ def _other(assignment: Assignment, record: Record, key: SessionKey, said: Said) 
     """What a record says, where that is not one event."""
     if isinstance(said, Nothing):
         return SaysNothing(assignment, record, said.reason)
+    if isinstance(said, Facts):
+        return ArrivedAsFacts(assignment, key, said)
     if isinstance(said, PlayerEvent):
         return Arrived(assignment, key, said)
     return ArrivedInParts(assignment, key, said)

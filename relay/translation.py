@@ -12,8 +12,20 @@ import msgspec
 from relay.api.dialect import Dialect, Untranslatable
 from relay.core.assignment import Assignment
 from relay.core.commands import Command, Drop, OpenSession, SendEvent, SetAside
-from relay.core.events import ApiSessionId, Nothing, PlayerEvent, Record, Said, SessionKey
-from relay.core.inputs import Accepted, Answered, Arrived, ArrivedInParts, Assigned, Input, Opened, Refused, SaysNothing, Verdict
+from relay.core.events import ApiSessionId, Facts, Nothing, PlayerEvent, Record, Said, SessionKey
+from relay.core.inputs import (
+    Accepted,
+    Answered,
+    Arrived,
+    ArrivedAsFacts,
+    ArrivedInParts,
+    Assigned,
+    Input,
+    Opened,
+    Refused,
+    SaysNothing,
+    Verdict,
+)
 from relay.core.patience import Rules
 from relay.core.pressure import Limits
 from relay.core.reasons import Reason
@@ -73,13 +85,17 @@ class Translator:
         except Unreadable as unreadable:
             return Translated(unreadable.key, (), [], "", str(unreadable.reason), unreadable.detail)
         outcome = _Outcome()
-        self._carry_out(self._router.handle(self._arrival(record, key, said), 0.0), outcome)
-        events = said if isinstance(said, tuple) else (said,) if isinstance(said, PlayerEvent) else ()
+        arrived = self._router.handle(self._arrival(record, key, said), 0.0)
+        lane = self._assignment.lanes.get(key)
+        events = () if lane is None else tuple(event for event in lane.waiting if event.part is None or not event.part.is_silent)
+        self._carry_out(arrived, outcome)
         return Translated(key, events, outcome.requests, outcome.dropped, outcome.reason, outcome.detail)
 
     def _arrival(self, record: Record, key: SessionKey, said: Said) -> Input:
         if isinstance(said, Nothing):
             return SaysNothing(self._assignment, record, said.reason)
+        if isinstance(said, Facts):
+            return ArrivedAsFacts(self._assignment, key, said)
         if isinstance(said, PlayerEvent):
             return Arrived(self._assignment, key, said)
         return ArrivedInParts(self._assignment, key, said)

@@ -70,11 +70,50 @@ class Part(msgspec.Struct, frozen=True, gc=False):
 
     number: int  # from 1
     count: int
+    after: "Derived | None" = None  # with the last part: what is derived from player states once it has left
+    is_silent: bool = False  # it only moves that on, and nothing is sent for it
 
     @property
     def is_last(self) -> bool:
         """Whether the record says nothing after it."""
         return self.number == self.count
+
+
+class Derived(
+    msgspec.Struct,
+    gc=False,
+    omit_defaults=True,
+    rename={
+        "phase": "p",
+        "base": "b",
+        "buffering": "w",
+        "seeking": "k",
+        "ad_break": "r",
+        "ad": "a",
+        "chapter": "c",
+        "states": "s",
+        "said": "d",
+        "said_at": "t",
+        "seen_at": "n",
+        "seen": "e",
+        "media": "m",
+    },
+):
+    """What is remembered of a player's states, to derive what comes next. Never changed once it was handed on; short names, for memoirs."""
+
+    phase: int = 0  # of the session: new, open, completed, ended
+    base: str = ""  # play or pauseStart, below buffering and seeking
+    buffering: bool = False
+    seeking: bool = False
+    ad_break: int = 0  # of what is open, a number that tells it from others
+    ad: int = 0
+    chapter: int = 0
+    states: tuple[str, ...] = ()
+    said: str = ""  # what the API heard last of playback
+    said_at: int = 0  # when, pings included
+    seen_at: int = 0  # when anything was said last, and where
+    seen: float = 0
+    media: str = ""
 
 
 class PlayerEvent(msgspec.Struct, frozen=True, gc=False):
@@ -92,11 +131,33 @@ class PlayerEvent(msgspec.Struct, frozen=True, gc=False):
     part: Part | None = None  # None for all that its record says
 
 
+class StateRules(msgspec.Struct, frozen=True, gc=False):
+    """How events are derived from player states; event time in milliseconds, 0 for never."""
+
+    ping_milliseconds: int = 10_000
+    silence_milliseconds: int = 0
+    ends_on_new_media: bool = False
+
+
+class Fact(msgspec.Struct, frozen=True, gc=False):
+    """What a raw event says of the player. The kind is an event type or one of those that `derivation.py` knows besides."""
+
+    kind: str
+    event: PlayerEvent
+
+
+class Facts(msgspec.Struct, frozen=True, gc=False):
+    """What a record says of the player; which events that comes to depends on what was said before."""
+
+    facts: tuple[Fact, ...]
+    rules: StateRules
+
+
 class Nothing(msgspec.Struct, frozen=True, gc=False):
     """What a record says that a rule leaves out."""
 
     reason: str  # the rule's own word, from a closed list: fit for a metric's label
 
 
-Said: TypeAlias = PlayerEvent | tuple[PlayerEvent, ...] | Nothing
-"""What a record says: one event, as nearly always; several, in their order; or nothing."""
+Said: TypeAlias = PlayerEvent | tuple[PlayerEvent, ...] | Facts | Nothing
+"""What a record says: one event, as nearly always; several, in their order; facts of which events are to be derived; or nothing."""

@@ -9,7 +9,7 @@ from typing import Final, TypeAlias
 import msgspec
 
 from relay.core.assignment import Assignment
-from relay.core.events import ApiSessionId, PlayerEvent, Record, SessionKey
+from relay.core.events import ApiSessionId, Facts, PlayerEvent, Record, SessionKey
 from relay.core.lane import Lane
 from relay.core.reasons import Reason
 
@@ -197,6 +197,14 @@ class ArrivedInParts(msgspec.Struct, frozen=True, gc=False):
     events: tuple[PlayerEvent, ...]  # at least one, each with its part
 
 
+class ArrivedAsFacts(msgspec.Struct, frozen=True, gc=False):
+    """A record came in that says how the player is."""
+
+    assignment: Assignment
+    key: SessionKey
+    facts: Facts
+
+
 class SaysNothing(msgspec.Struct, frozen=True, gc=False):
     """A record came in that a rule leaves out."""
 
@@ -238,4 +246,6 @@ class StoredAside(msgspec.Struct, frozen=True, gc=False):
     key: SessionKey | None = None
 
 
-Input: TypeAlias = Assigned | Leaving | Revoked | Arrived | ArrivedInParts | SaysNothing | Unreadable | Answered | Woke | StoredAside
+Input: TypeAlias = (
+    Assigned | Leaving | Revoked | Arrived | ArrivedInParts | ArrivedAsFacts | SaysNothing | Unreadable | Answered | Woke | StoredAside
+)

@@ -14,7 +14,7 @@ from relay.core.split import Split
 
 if TYPE_CHECKING:
     from relay.core.assignment import Assignment
-    from relay.core.events import ApiSessionId, Details, PlayerEvent, SessionKey
+    from relay.core.events import ApiSessionId, Derived, Details, PlayerEvent, SessionKey
     from relay.core.pressure import Circuit
     from relay.core.reasons import Reason
 
@@ -74,6 +74,8 @@ class Lane:
         "asides",
         "assignment",
         "attempts",
+        "derived",
+        "derived_ahead",
         "done_offset",
         "failed_cause",
         "failed_status",
@@ -138,6 +140,8 @@ class Lane:
 
         self.done_offset = -1  # a memoir says that all up to here is finished
         self.asides: dict[int, Reason] | None = None  # by offset, what was set aside and has no confirmed dead letter yet
+        self.derived: Derived | None = None  # from player states, up to what has left the head
+        self.derived_ahead: Derived | None = None  # and up to what waits, where that is further
         self.split: Split | None = None  # the record that has left in part
         self.sent_offset = -1  # of the last head that was sent, to watch over the order
         self.is_changed = False  # the memoir no longer says what is open
@@ -186,6 +190,10 @@ class Lane:
         if self.split is None or self.split.offset != head.record.offset:
             self.split = Split(head.record.offset)
         self.split.done = head.part.number
+        if head.part.after is not None:
+            self.derived = head.part.after
+            if self.derived_ahead is self.derived:
+                self.derived_ahead = None
         self.is_changed = True  # a restart must go on behind it
 
     def set_aside(self, offset: int, reason: Reason) -> None:

@@ -15,7 +15,7 @@ from typing import Final
 
 import msgspec
 
-from relay.core.events import Details, EventType, as_session_id
+from relay.core.events import Derived, Details, EventType, as_session_id
 from relay.core.lane import Lane, Silence, State
 from relay.core.playback import PLAYBACK_STATES, Playback
 from relay.core.reasons import Reason
@@ -81,6 +81,7 @@ class Memoir(msgspec.Struct, gc=False, omit_defaults=True):
     asides: list[tuple[int, Reason]] = []  # set aside, and their dead letters not confirmed
     untold: bool = False  # opened in place of a lost session, and not yet told everything
     told: int = 0  # but so much of it
+    derived: Derived | None = None  # from player states
     opened: float = 0.0  # when the API session was, as Unix time, where silent sessions are kept alive
     silent: tuple[float, int, float] | None = (
         None  # since when as Unix time, and the player's last ts and playhead; the relay speaks for him
@@ -121,6 +122,7 @@ def write(lane: Lane, epoch: float = 0.0) -> bytes | None:
             ts=lane.last_ts,
             untold=lane.is_untold or bool(lane.to_tell),
             told=lane.told_count,
+            derived=lane.derived,
             opened=round(lane.opened_at + epoch, 1) if lane.opened_at < inf and lane.session_id else 0.0,
             silent=_silent(lane, epoch),
             suspended=lane.is_suspended,
@@ -161,6 +163,7 @@ def restore(lane: Lane, memoir: Memoir, epoch: float = 0.0) -> None:
     lane.had_session = True
     lane.last_offset = memoir.at
     lane.done_offset = memoir.done
+    lane.derived = memoir.derived
     if memoir.split is not None:
         offset, done, letter = memoir.split
         lane.split = Split(offset, done, Letter(letter))

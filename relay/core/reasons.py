@@ -32,9 +32,10 @@ class Reason(StrEnum):
 
 
 class Dropped(StrEnum):
-    """Why an event was dropped: by a setting that is off by default."""
+    """Why an event was dropped: by a setting that is off by default, or because it says nothing new."""
 
     TOO_OLD = "too_old"  # older than its kind may be when its turn came
+    UNCHANGED = "unchanged"  # a state of the player that says what was known
     SHED = "shed"  # a ping that another one supersedes, under an overload that lasted
 
 

@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator
 from math import inf
 from typing import Final
 
+import msgspec
+
 from relay.core.assignment import Assignment, Stage
 from relay.core.commands import (
     Announce,
@@ -25,10 +27,12 @@ from relay.core.commands import (
     Skip,
     Wait,
 )
-from relay.core.events import EventType, Part, PlayerEvent, Record, SessionKey
+from relay.core.derivation import derive
+from relay.core.events import Derived, EventType, Part, PlayerEvent, Record, SessionKey
 from relay.core.inputs import (
     Answered,
     Arrived,
+    ArrivedAsFacts,
     ArrivedInParts,
     Assigned,
     Input,
@@ -81,6 +85,7 @@ _NEXT: Final[dict[EventType, Happened]] = {
 _NEXT_EVENT: Final = NextEvent()
 _NEXT_TOLD: Final = NextTold()
 _NEXT_JOIN: Final = NextJoin()
+_UNDERIVED: Final = Derived()
 _NEXT_START_TOO_OLD: Final = NextStartTooOld()
 _NEXT_TOO_OLD: Final = {TooOld.DROP: NextTooOld(is_dropped=True), TooOld.SET_ASIDE: NextTooOld(is_dropped=False)}
 
@@ -108,6 +113,7 @@ class Router:
         self._handlers: dict[type[Input], Callable[..., list[Command]]] = {
             Arrived: self._arrived,
             ArrivedInParts: self._arrived_in_parts,
+            ArrivedAsFacts: self._arrived_as_facts,
             SaysNothing: self._says_nothing,
             Answered: self._answered,
             Woke: self._woke,
@@ -342,6 +348,39 @@ class Router:
         self._append_parts(lane, record, happened.events)
         return []
 
+    def _arrived_as_facts(self, happened: ArrivedAsFacts, now: float) -> list[Command]:
+        """What the facts come to follows from all that came before them in this session, waiting or not."""
+        assignment, facts = happened.assignment, happened.facts.facts
+        record = facts[0].event.record
+        assert record is not None
+        needs_nothing = self._take(assignment, record)
+        if needs_nothing is not None:
+            return needs_nothing
+        lane = assignment.lanes.get(happened.key)
+        if lane is None:
+            lane = assignment.lanes[happened.key] = Lane(happened.key, assignment)
+            self.buffer.lane_count += 1
+        lane.active_at = now
+        if lane.silence is not None:
+            self._silence_ended(lane)
+        if record.offset <= lane.done_offset:
+            return _arrived_again(lane, record)
+        before = lane.derived_ahead or lane.derived or _UNDERIVED
+        after, derived = derive(before, facts, happened.facts.rules)
+        is_split = lane.split is not None and lane.split.offset == record.offset
+        if not derived and not is_split and (after is before or not lane.waiting):
+            if after is not before:
+                lane.derived = after
+                assignment.changed[lane] = None
+            assignment.ledger.finish(record.offset)
+            return [Drop(assignment, record.offset, Dropped.UNCHANGED)]
+        lane.derived_ahead = after
+        events = _in_parts(derived or [facts[0].event], after, is_silent=not derived)
+        if is_split:
+            return self._go_on_behind(lane, record, events)
+        self._append_parts(lane, record, events)
+        return []
+
     def _go_on_behind(self, lane: Lane, record: Record, events: tuple[PlayerEvent, ...]) -> list[Command]:
         """The memoir says that some parts have left the lane: go on behind them, and write the letter again that was not confirmed."""
         assignment, split = lane.assignment, lane.split
@@ -507,6 +546,9 @@ class Router:
     # --- turns --------------------------------------------------------------------------------------------------------------------
 
     def _turn(self, lane: Lane, now: float) -> list[Command]:
+        part = lane.waiting[0].part
+        if part is not None and part.is_silent:
+            return self._pass_by(lane)
         commands = self._advance(lane, self._next(lane, now), now)
         if lane.state < IN_FLIGHT_FROM:  # it was set aside without a call
             if lane.waiting:
@@ -519,6 +561,16 @@ class Router:
         if lane.state is not State.TELLING and lane.state is not State.REPLACING:
             lane.attempts += 1
         return commands
+
+    def _pass_by(self, lane: Lane) -> list[Command]:
+        """What stands at the head only moves on what is derived: its turn has come, and no call is made."""
+        head = lane.take_head()
+        self._finished(lane, head)
+        lane.is_changed = False
+        lane.assignment.changed[lane] = None
+        if lane.waiting:
+            self._turns.queue(lane)
+        return [DropEvent(lane, head, Dropped.UNCHANGED)]
 
     def _next(self, lane: Lane, now: float) -> Happened:
         head = lane.waiting[0]
@@ -656,6 +708,14 @@ def _is_split_at(lane: Lane, offset: int) -> bool:
         return False
     lane.split.letter = Letter.STORED
     return True
+
+
+def _in_parts(events: list[PlayerEvent], after: Derived, *, is_silent: bool) -> tuple[PlayerEvent, ...]:
+    count = len(events)
+    return tuple(
+        msgspec.structs.replace(event, part=Part(number, count, after if number == count else None, is_silent))
+        for number, event in enumerate(events, start=1)
+    )
 
 
 def _is_last(part: Part | None) -> bool:

@@ -452,7 +452,8 @@ def _set_aside(lane: Lane, reason: Reason, status: int = 0, detail: str = "") ->
         if lane.split.letter:
             return SetAsideAlready(lane, head)
         lane.split.letter = Letter.PENDING
-        detail = f"part {head.part.number} of {head.part.count}, {head.event_type}{': ' if detail else ''}{detail}"
+        if head.part.count > 1:
+            detail = f"part {head.part.number} of {head.part.count}, {head.event_type}{': ' if detail else ''}{detail}"
     lane.set_aside(head.record.offset, reason)
     lane.is_changed = True
     return SetAside(

@@ -10,17 +10,19 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
 from relay.errors import RelayError
+from relay.sandbox.accents import Accent, presets
 from relay.sandbox.crowd import crowd
 from relay.sandbox.encoding import Encoding
 from relay.sandbox.manifest import ManifestFile
 from relay.sandbox.producing import ClientSettings, Producing
+from relay.sandbox.saying import Said
 from relay.sandbox.shapes import InvalidShape, Shape, load_shape
 
 FINE: Final = 0
@@ -60,7 +62,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--events", type=int, metavar="N", help="simple players: exactly N events each, a start, pings and an end")
     parser.add_argument("--began-ms", type=int, metavar="MS", help="the first moment as Unix milliseconds (default: now)")
     parser.add_argument("--client", type=_client, default={}, metavar="JSON", help="librdkafka properties as a JSON object (security, …)")
-    parser.add_argument(
+    words = parser.add_mutually_exclusive_group()
+    words.add_argument("--preset", choices=presets(), help="speak the vocabulary of a preset instead of native events")
+    words.add_argument(
         "--format",
         choices=("json", "avro", "protobuf", "json-schema"),
         default="json",
@@ -81,7 +85,7 @@ async def run(arguments: argparse.Namespace) -> int:
         return _refuse(USAGE, f"--format {arguments.format} registers its schema; say where: --registry URL, or {_REGISTRY}")
     try:
         shape = _choose_shape(arguments)
-        encode = None if arguments.format == "json" else Encoding(arguments.format, registry_url, arguments.topic)
+        encode = _choose_words(arguments, registry_url)
         summary, failure = await _simulate(bootstrap_servers, shape, arguments, encode)
     except RelayError as error:
         return _refuse(error.exit_code, str(error))
@@ -91,6 +95,12 @@ async def run(arguments: argparse.Namespace) -> int:
     if summary.failed:
         return _refuse(FAILED, f"{summary.failed} records were not confirmed; of the last one Kafka says: {failure}")
     return FINE
+
+
+def _choose_words(arguments: argparse.Namespace, registry_url: str) -> Callable[[Said], bytes | None] | None:
+    if arguments.preset is not None:
+        return Accent(arguments.preset)
+    return None if arguments.format == "json" else Encoding(arguments.format, registry_url, arguments.topic)
 
 
 def _choose_shape(arguments: argparse.Namespace) -> Shape:
@@ -103,7 +113,9 @@ def _choose_shape(arguments: argparse.Namespace) -> Shape:
         raise InvalidShape(f"--events {arguments.events}: {error}") from error
 
 
-async def _simulate(bootstrap_servers: str, shape: Shape, arguments: argparse.Namespace, encode: Encoding | None) -> tuple[Summary, str]:
+async def _simulate(
+    bootstrap_servers: str, shape: Shape, arguments: argparse.Namespace, encode: Callable[[Said], bytes | None] | None
+) -> tuple[Summary, str]:
     """Produce the crowd; also what was said of the last record that failed."""
     began = time.monotonic()
     began_ms: int = int(time.time() * 1000) if arguments.began_ms is None else arguments.began_ms

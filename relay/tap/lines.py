@@ -12,7 +12,7 @@ from typing import Final, NamedTuple, Protocol, TypeAlias, cast
 
 import msgspec
 
-from relay.core.events import Nothing, PlayerEvent, Record, Said, SessionKey
+from relay.core.events import Facts, Nothing, PlayerEvent, Record, Said, SessionKey
 from relay.input.decoding import Unreadable
 from relay.observe.faults import Faults
 from relay.observe.logs import hashed
@@ -92,6 +92,11 @@ class Lines:
         if isinstance(said, Nothing):
             if self._wanted.admits(key, "", is_unreadable=False):
                 yield msgspec.structs.replace(line, session=self._name(key), reason=said.reason, is_left_out=True)
+            return
+        if isinstance(said, Facts):
+            for fact in said.facts:
+                if self._wanted.admits(key, fact.kind, is_unreadable=False):
+                    yield msgspec.structs.replace(self._event(line, key, fact.event), event=str(fact.kind))
             return
         for event in (said,) if isinstance(said, PlayerEvent) else said:
             if self._wanted.admits(key, event.event_type, is_unreadable=False):

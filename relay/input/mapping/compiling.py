@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Final, NamedTuple
 
-from relay.core.events import EventType, Nothing
+from relay.core.events import EventType, Nothing, StateRules
 from relay.input.mapping import model
 from relay.input.mapping.document import BadMapping, Document, Path, Problem
 from relay.input.mapping.expressions import BadExpression, Evaluate, compile_expression, fields_of
@@ -45,7 +45,7 @@ class Compiled(NamedTuple):
     playhead: Evaluate
     rules: dict[str, list[RuleOf]]
     other: list[RuleOf]
-    states: model.States | None
+    states: StateRules | None
 
 
 def compile_mapping(
@@ -87,7 +87,7 @@ class _Compiler:
             playhead=self._value(mapping.playhead, Kind.NUMBER, ("playhead",)),
             rules={name: one for name, one in rules.items() if name != "*"},
             other=rules.get("*", []),
-            states=mapping.states,
+            states=None if mapping.states is None else _state_rules(mapping.states),
         )
 
     # --- rules and sends --------------------------------------------------------------------------------------------------------------
@@ -227,6 +227,14 @@ class _Compiler:
 
 def _nothing(_event: Any) -> None:
     return None
+
+
+def _state_rules(states: model.States) -> StateRules:
+    return StateRules(
+        ping_milliseconds=round(1_000 * (states.ping_seconds or 0)),
+        silence_milliseconds=round(1_000 * (states.silence_seconds or 0)),
+        ends_on_new_media=states.end_on_new_media,
+    )
 
 
 class _Gathered:

@@ -1,7 +1,7 @@
 """Records of any vocabulary → what they say, by a mapping.
 
-In: a record, by way of the decoder of its format. Out: its session key and what it says: an event, several, or nothing; or `Unreadable`
-with the path and the line of the mapping that made no sense of it.
+In: a record, by way of the decoder of its format. Out: its session key and what it says: an event, several, facts, or nothing; or
+`Unreadable` with the path and the line of the mapping that made no sense of it.
 """
 
 # pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false, reportUnknownMemberType=false
@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import msgspec
 
-from relay.core.events import Nothing, Part, PlayerEvent, Record, Said, SessionKey
+from relay.core.events import Fact, Facts, Nothing, Part, PlayerEvent, Record, Said, SessionKey
 from relay.core.reasons import Reason
 from relay.input.decoding import KEY_BYTES_MAX, Decodes, Unreadable
 from relay.input.mapping.compiling import Compiled
@@ -44,6 +44,7 @@ class MappedInput:
             value = self._value(record)
             elements = [value] if self._is_simple else self._elements(value)
             said: list[PlayerEvent] = []
+            facts: list[Fact] = []
             dropped = EMPTY
             for element in elements:
                 rule = self.rule_for(element)
@@ -52,7 +53,12 @@ class MappedInput:
                     continue
                 if key is None or self._mapping.session is not None:
                     key = self._session(element, key)
-                said += self._events(rule, element, record)
+                if self._mapping.states is None:
+                    said += [event for _, event in self._events(rule, element, record)]
+                else:
+                    facts += [Fact(kind, event) for kind, event in self._events(rule, element, record)]
+            if facts and self._mapping.states is not None:
+                return key or UNKNOWN_KEY, Facts(tuple(facts), self._mapping.states)
             if not said:
                 return key or UNKNOWN_KEY, dropped
             return key or UNKNOWN_KEY, said[0] if len(said) == 1 else _in_parts(said)
@@ -94,14 +100,14 @@ class MappedInput:
             raise Unreadable(Reason.INVALID_EVENT, "each: expected a list of raw events")
         return found
 
-    def _events(self, rule: RuleOf, event: Any, record: Record) -> list[PlayerEvent]:
+    def _events(self, rule: RuleOf, event: Any, record: Record) -> list[tuple[str, PlayerEvent]]:
         mapping = self._mapping
         ts = self._ts(event, record)
         playhead = self._evaluate(mapping.playhead, event, "playhead")
         if playhead is None:
             raise Unreadable(Reason.INVALID_EVENT, "playhead: there is no value; give it a default if that may be")
         try:
-            return [one for send in rule.sends for one in send.events(event, playhead, ts, record)]
+            return [(send.kind, one) for send in rule.sends for one in send.events(event, playhead, ts, record)]
         except (Failed, Misfit) as failed:
             raise Unreadable(Reason.INVALID_EVENT, f"{rule.where}: {failed}") from None
 

@@ -1,0 +1,268 @@
+"""Player states to API events: only what changes is sent, and what is open is closed before what ends it."""
+
+from __future__ import annotations
+
+import random
+from typing import TYPE_CHECKING
+
+import pytest
+
+from relay.core.derivation import derive
+from relay.core.events import Derived, Details, EventType, Fact, Facts, PlayerEvent, Record, SessionKey, StateRules
+from relay.core.inputs import ArrivedAsFacts, Lost
+from relay.core.memoir import read, write
+
+if TYPE_CHECKING:
+    from conftest import Driver
+
+START = Details(params=b'{"media.id":"film"}')
+OTHER = Details(params=b'{"media.id":"other"}')
+TYPES = {
+    "seek": ("seekStart", EventType.PAUSE_START),
+    "sought": ("seekComplete", EventType.PLAY),
+    "buffered": ("bufferComplete", EventType.PLAY),
+    "tick": ("tick", EventType.PING),
+    "pause": ("pauseStart", EventType.PAUSE_START),
+    "buffer": ("bufferStart", EventType.BUFFER_START),
+    "break": ("adBreakStart", EventType.AD_BREAK_START),
+    "ad": ("adStart", EventType.AD_START),
+    "chapter": ("chapterStart", EventType.CHAPTER_START),
+    "on": ("stateStart", EventType.STATE_START),
+    "off": ("stateEnd", EventType.STATE_END),
+    "done": ("sessionComplete", EventType.SESSION_COMPLETE),
+    "end": ("sessionEnd", EventType.SESSION_END),
+    "start": ("sessionStart", EventType.SESSION_START),
+}
+
+
+def fact(word: str, second: float, *, start: Details | None = START, record: Record | None = None) -> Fact:
+    """A fact in a word: its kind, and what is after a colon tells it from others."""
+    name, _, which = word.partition(":")
+    kind, event_type = TYPES.get(name) or (name, EventType(name))
+    params = b'{"which":"%s"}' % which.encode() if which else b""
+    is_start = event_type is EventType.SESSION_START
+    return Fact(
+        kind,
+        PlayerEvent(
+            event_type,
+            playhead=second,
+            ts=round(second * 1000),
+            params=(start or START).params if is_start else params,
+            state_name=which if name in {"on", "off"} else "",
+            start=None if is_start else start,
+            record=record,
+        ),
+    )
+
+
+def said(*words: str, rules: StateRules | None = None, seconds: float = 1.0) -> str:
+    """What comes of facts a second apart, each a record; `@30` moves the clock on."""
+    state, now, told = Derived(), 0.0, list[str]()
+    for word in words:
+        if word.startswith("@"):
+            now += float(word[1:])
+            continue
+        state, events = derive(state, (fact(word, now),), rules or StateRules())
+        told += [str(event.event_type) for event in events]
+        now += seconds
+    return " ".join(told)
+
+
+@pytest.mark.parametrize(
+    ("facts", "expected"),
+    [
+        ("play play play", "sessionStart play"),
+        ("play pause pause play", "sessionStart play pauseStart play"),
+        ("play seek sought", "sessionStart play pauseStart play"),
+        ("pause seek sought", "sessionStart pauseStart"),
+        ("play buffer seek sought buffered", "sessionStart play bufferStart play"),
+        ("play seek buffer buffered sought", "sessionStart play pauseStart bufferStart pauseStart play"),
+        ("play buffer pause buffered", "sessionStart play bufferStart pauseStart"),
+        ("play seek pause sought play", "sessionStart play pauseStart play"),
+        ("play buffer play", "sessionStart play bufferStart play"),
+        ("buffer buffered play", "sessionStart bufferStart pauseStart play"),
+        ("tick play", "sessionStart play"),
+        ("start play start", "sessionStart play"),
+        (
+            "play break:1 ad:1 ad:1 adComplete adBreakComplete",
+            "sessionStart play adBreakStart adStart play adComplete adBreakComplete play",
+        ),
+        ("play break:1 ad:1 ad:2", "sessionStart play adBreakStart adStart play adSkip adStart play"),
+        ("play break:1 break:1 ad:1 break:2", "sessionStart play adBreakStart adStart play adSkip adBreakComplete adBreakStart"),
+        ("play break:1 ad:1 adBreakComplete", "sessionStart play adBreakStart adStart play adSkip adBreakComplete play"),
+        ("break:1 ad:1 pause", "sessionStart adBreakStart adStart play pauseStart"),
+        ("play break:1 pause ad:1", "sessionStart play adBreakStart adStart pauseStart"),
+        ("play adComplete adBreakComplete chapterComplete", "sessionStart play"),
+        ("play chapter:1 chapter:1 chapter:2 chapterComplete", "sessionStart play chapterStart chapterSkip chapterStart chapterComplete"),
+        ("play on:mute on:mute off:mute off:mute", "sessionStart play stateStart stateEnd"),
+        (
+            "play chapter:1 break:1 ad:1 end",
+            "sessionStart play chapterStart adBreakStart adStart play adSkip adBreakComplete chapterSkip sessionEnd",
+        ),
+        ("play chapter:1 done end", "sessionStart play chapterStart chapterSkip sessionComplete sessionEnd"),
+        ("play end tick pause end", "sessionStart play sessionEnd"),
+        ("play end play", "sessionStart play sessionEnd sessionStart play"),
+        ("play done play", "sessionStart play sessionComplete sessionEnd sessionStart play"),
+        ("play done pause", "sessionStart play sessionComplete"),
+        ("end done adComplete error off:mute", ""),
+        ("play error bitrateChange", "sessionStart play error bitrateChange"),
+    ],
+)
+def test_facts_come_to_events(facts: str, expected: str) -> None:
+    """By the rules of Adobe's own clients."""
+    assert said(*facts.split()) == expected
+
+
+def test_pings_follow_from_event_time() -> None:
+    """When nothing was said of playback for ten seconds, the next fact brings one along; a change of playback is one by itself."""
+    assert said("play", *["tick"] * 21) == "sessionStart play ping ping"
+    assert said("play", *["play"] * 10) == "sessionStart play ping"
+    assert said("play", *["tick"] * 9, "pause", *["tick"] * 10) == "sessionStart play pauseStart ping"
+    assert said("play", "@60", "tick") == "sessionStart play ping"
+    assert said("play", *["tick"] * 30, rules=StateRules(ping_milliseconds=0)) == "sessionStart play"
+    assert said("play", "ping", "tick", "ping") == "sessionStart play ping ping"
+
+
+def test_silence_ends_a_session_where_it_was_last_seen() -> None:
+    """By event time: with the next fact, however late it comes, another session begins."""
+    rules = StateRules(silence_milliseconds=60_000)
+    state = Derived()
+    for second, word in ((0, "play"), (1, "chapter:1"), (100, "play")):
+        state, events = derive(state, (fact(word, second),), rules)
+    assert [(str(event.event_type), event.ts, event.playhead) for event in events] == [
+        ("chapterSkip", 1_000, 1),
+        ("sessionEnd", 1_000, 1),
+        ("sessionStart", 100_000, 100),
+        ("play", 100_000, 100),
+    ]
+
+
+def test_other_media_may_end_a_session() -> None:
+    """Where the mapping wants it; a sessionStart of other media always does."""
+    for ends, expected in ((True, ["sessionEnd", "sessionStart", "ping"]), (False, ["ping"])):
+        state, _ = derive(Derived(), (fact("play", 0),), StateRules())
+        state, events = derive(state, (fact("ping", 1, start=OTHER),), StateRules(ends_on_new_media=ends))
+        assert [str(event.event_type) for event in events] == expected
+    state, _ = derive(Derived(), (fact("play", 0),), StateRules())
+    _, events = derive(state, (fact("start", 1, start=OTHER),), StateRules())
+    assert [str(event.event_type) for event in events] == ["sessionEnd", "sessionStart"]
+
+
+def test_without_a_start_nothing_is_derived() -> None:
+    """Whether the session may be opened is for others to decide; the fact goes on as it is."""
+    state, events = derive(Derived(), (fact("play", 0, start=None), fact("tick", 1, start=None)), StateRules())
+    assert state == Derived()
+    assert [str(event.event_type) for event in events] == ["play"]
+
+
+def test_what_changes_nothing_is_the_same_object() -> None:
+    """So that it costs no memoir."""
+    state, _ = derive(Derived(), (fact("play", 0),), StateRules())
+    assert derive(state, (fact("tick", 1),), StateRules()).after is state
+
+
+# --- in the router ------------------------------------------------------------------------------------------------------------------------
+
+PLAYBACK = ["play", "pause", "buffer", "buffered", "seek", "sought", "tick", "tick", "tick"]
+WORDS = [*PLAYBACK, "break:1", "ad:1", "adComplete", "adBreakComplete", "chapter:1", "on:mute", "off:mute", "done", "end"]
+
+
+def arrive(driver: Driver, offset: int, *words: str, second: float | None = None) -> None:
+    """A record with these facts."""
+    record = Record(offset, key=b"a", value=b"x" * 10, appended_at=driver.now)
+    facts = tuple(fact(word, offset if second is None else second, record=record) for word in words)
+    driver.handle(ArrivedAsFacts(driver.assignment, SessionKey("a"), Facts(facts, StateRules())))
+
+
+def test_facts_wait_in_the_lane_like_events(driver: Driver) -> None:
+    """A record is finished with the last event that was derived from it; one that says nothing new at once, and both in order."""
+    arrive(driver, 0, "play", "chapter:1")
+    arrive(driver, 1, "tick")
+    arrive(driver, 2, "pause")
+    assert driver.dropped == [(1, "unchanged")]
+    driver.accept(2)
+    assert driver.assignment.ledger.safe == 0
+    driver.accept_all()
+    assert driver.sent() == ["open", "play", "chapterStart", "pauseStart"]
+    assert driver.assignment.ledger.safe == 3
+
+
+def test_what_is_remembered_without_a_word_keeps_its_place(driver: Driver) -> None:
+    """A pause while buffering sends nothing, and yet must not be forgotten, nor known before what stands ahead of it has left."""
+    arrive(driver, 0, "play", "buffer")
+    arrive(driver, 1, "pause")
+    assert driver.assignment.ledger.safe == 0
+    driver.accept(2)
+    assert driver.lane().derived is None or driver.lane().derived.base == "", "what is under way is not done with"  # type: ignore[union-attr]
+    driver.accept_all()
+    assert driver.assignment.ledger.safe == 2
+    driver.restart(from_offset=2)
+    since = len(driver.calls)
+    arrive(driver, 2, "buffered")
+    driver.accept_all()
+    assert driver.sent(since=since) == ["pauseStart"]
+
+
+def test_a_derived_event_that_finds_its_session_gone_goes_again(driver: Driver) -> None:
+    """What was derived stays derived."""
+    arrive(driver, 0, "play", "chapter:1")
+    driver.accept_all()
+    arrive(driver, 1, "pause")
+    driver.answer(Lost(410))
+    driver.accept_all()
+    assert driver.sent() == ["open", "play", "chapterStart", "pauseStart", "open again", "chapterStart", "pauseStart"]
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_a_restart_goes_on_as_if_nothing_had_happened(driver: Driver, seed: int) -> None:
+    """With any facts, and restarts anywhere, between parts too, the API hears what it would have heard without."""
+    draw = random.Random(seed)  # noqa: S311  # a test, no secret
+    records = [tuple(draw.choice(WORDS) for _ in range(draw.choice((1, 1, 2, 3)))) for _ in range(25)]
+    expected = [str(event.event_type) for event in _derive_all(records)]
+    heard: list[str] = []
+    offset = 0
+    while offset < len(records):
+        count = draw.choice((1, 2, 3))
+        for place in range(offset, min(offset + count, len(records))):
+            arrive(driver, place, *records[place])
+        for _ in range(draw.randrange(12)):
+            if driver.flying:
+                heard.append(_name(driver))
+                driver.accept()
+        if draw.random() < 0.5:
+            safe = driver.assignment.ledger.safe
+            assert safe is not None
+            if not driver.assignment.lanes or write(driver.lane()) is None:
+                while driver.flying:
+                    heard.append(_name(driver))
+                    driver.accept()
+                safe = driver.assignment.ledger.safe or 0
+            offset = safe
+            driver.restart(from_offset=offset)
+        else:
+            while driver.flying:
+                heard.append(_name(driver))
+                driver.accept()
+            offset += count
+    while driver.flying:
+        heard.append(_name(driver))
+        driver.accept()
+    assert heard == expected
+
+
+def _name(driver: Driver) -> str:
+    call = driver.flying[0]
+    return str(call.event.event_type) if hasattr(call, "event") else "sessionStart"
+
+
+def _derive_all(records: list[tuple[str, ...]]) -> list[PlayerEvent]:
+    state, events = Derived(), list[PlayerEvent]()
+    for offset, words in enumerate(records):
+        state, derived = derive(state, tuple(fact(word, offset) for word in words), StateRules())
+        events += derived
+    return events
+
+
+def test_the_memoir_of_an_older_relay_has_nothing_derived() -> None:
+    """And is read all the same."""
+    assert read(b'{"v":1,"at":5,"done":5,"standing":"ended"}').derived is None

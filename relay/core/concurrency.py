@@ -12,7 +12,7 @@ The theory:
    what is measured then is the baseline, be it lower or higher than before: an API that became slower for reasons of its own is not
    throttled for long.
 4. Our own loop adds latency when it is busy. How late it is, the pump knows, and that is not held against the API; nor are milliseconds.
-5. Timeouts and overload errors, where they are a good part of the answers, shrink the limit as well. 429 does not: `pace.py` sees to it.
+5. Failures, where they are a good part of the answers, shrink the limit as well. 429 does not: `pace.py` sees to it.
 6. After an interruption the limit begins anew from what is under way, so that the crowd does not fall upon the API at once.
 """
 
@@ -86,7 +86,7 @@ class Concurrency:
             self._close(now, in_flight)
 
     def failed(self, now: float, in_flight: int) -> None:
-        """A call failed in a way that may be the doing of too many."""
+        """A call failed; where many do, it may be the doing of too many."""
         if self._stale:
             self._stale -= 1
             return
@@ -147,12 +147,12 @@ class Concurrency:
         self._grows_fast = False
         self._wanted = 0
         self._stale = in_flight
-        self.limit = max(self._minimum, int(self.limit * max(share, SHRINK_MAX)))
+        self.limit = min(self.limit, max(self._minimum, int(self.limit * max(share, SHRINK_MAX))))
 
     def _look(self, now: float) -> None:
         self._look_at = now + LOOK_EVERY_SECONDS
         self._looked_limit = self._wanted = self.limit
-        self.limit = max(self._minimum, self.limit // LOOK_SHARE)
+        self.limit = min(self.limit, max(self._minimum, self.limit // LOOK_SHARE))
 
     def _end_look(self, seconds: float, in_flight: int) -> None:
         self._grows_fast = seconds > LATENCY_RATIO_MAX * self._baseline  # it is slower by itself: back to where the limit was

@@ -78,6 +78,7 @@ class Lane:
         "derived_ahead",
         "done_offset",
         "failed_cause",
+        "failed_in",
         "failed_status",
         "failures",
         "first_tried_at",
@@ -157,6 +158,7 @@ class Lane:
         self.strikes = 0  # answers of 500 while the API served others
         self.failures = 0  # since the last success: the exponent of the backoff
         self.openings = 0  # sessions that were opened for it
+        self.failed_in = -1  # how often its circuit had closed when it last failed: after an outage each try is a first one
         self.judge: Circuit | None = None  # the kind of calls that is being tried
         self.served_seen = 0  # how many of them the API had served when the head was last tried
         self.first_tried_at = 0.0

@@ -40,6 +40,7 @@ class Pace:
 
     __slots__ = (
         "_cut_at",
+        "_deaf_until",
         "_engaged_at",
         "_fixed",
         "_held_at",
@@ -70,6 +71,7 @@ class Pace:
         self._knows_peak = False
         self._engaged_at = 0.0
         self._cut_at = 0.0
+        self._deaf_until = 0.0
         self._held_at = 0.0
         self._return_seconds = RETURN_SECONDS
         self._refused = 0
@@ -111,7 +113,7 @@ class Pace:
         if asked_seconds > 0:
             self._is_throttled = True
             self.throttled_until = max(self.throttled_until, now + asked_seconds)
-        if now < self._cut_at + CUT_EVERY_SECONDS:
+        if now < self._deaf_until:
             return
         served_lately, refused_lately = self._lately(now, served, seconds=1.0)
         if refused_lately > REFUSED_SHARE_MAX * (served_lately + refused_lately):
@@ -129,7 +131,7 @@ class Pace:
         if is_resumed:
             self._is_throttled = False
             self.throttled_until = 0.0
-            self._cut_at = self._held_at = now
+            self._cut_at = self._held_at = self._deaf_until = now  # what was under way before has landed long ago
         if self._peak and not self._is_throttled:
             self._adapt(now, served)
         self.is_on = self._is_throttled or self._rate is not None
@@ -166,6 +168,7 @@ class Pace:
         elif self._rate is not None:
             rate = min(rate, self._rate)
         self._cut_at = self._held_at = now
+        self._deaf_until = now + CUT_EVERY_SECONDS
         self._learn(rate)
         self._rate = min(self._peak * self._share(0.0), self._fixed or float("inf"))
         self._next_at = max(self._next_at, now + 1.0 / self._rate)

@@ -10,7 +10,8 @@ Two circuits, one for openings and one for events, so that neither starves the o
 - HELD when the API refuses *us* (401, 403, a wrong address): one call passes every few seconds, and the operators are told.
 
 Hardly anything else: nine of ten calls of the last five seconds failed, and there were twenty. With less, the others that are served would
-pay for it. Only the first try of each event counts: the tries of a few that can never succeed must not stop everybody.
+pay for it. Only the first try of each event counts, and the first after an outage: the tries of a few that can never succeed must not stop
+everybody.
 """
 
 from collections import deque
@@ -27,6 +28,7 @@ CALLS_MIN: Final = 20
 SOUND_SHARE_MAX: Final = 0.5  # who fails more often than that is no judge of an event
 SOUND_CALLS_MIN: Final = 10
 PROOFS: Final = 3  # successes in a row that close a circuit which some calls always passed
+PROVEN_SECONDS: Final = 30.0  # who opens again sooner has closed for a chance success
 PROBE_SECONDS_INITIAL: Final = 0.1  # two circuits: at most 20 requests/s at first, half of what is promised
 PROBE_SECONDS_MAX: Final = 2.0  # a recovery is noticed within this, and promised within 5
 PROBE_GROWTH: Final = 1.5
@@ -59,6 +61,7 @@ class Circuit:
         "_stays_closed_until",
         "advice",
         "closed_since",
+        "closings",
         "concurrency",
         "in_flight",
         "is_sound",
@@ -76,6 +79,7 @@ class Circuit:
         self.served = 0  # how many calls the API took, ever
         self.served_at = 0.0  # when it took the last one
         self.closed_since = 0.0
+        self.closings = 0
         self.throttled = 0  # how often it asked for less, ever
         self.is_sound = True  # it serves most of what it is asked for: its failures may be held against an event
         self.advice = ""  # what to check, while held
@@ -122,14 +126,13 @@ class Circuit:
             self._prove(now)
         self.concurrency.served(now, seconds, lag, self.in_flight)
 
-    def fail(self, now: float, *, is_first: bool = True, may_be_load: bool = False) -> None:
+    def fail(self, now: float, *, is_first: bool = True) -> None:
         """The API failed for the moment."""
         if self._failing_since is None:
             self._failing_since = now
         self._proofs = 0
         self._first_failures += is_first
-        if may_be_load:
-            self.concurrency.failed(now, self.in_flight)
+        self.concurrency.failed(now, self.in_flight)
 
     def misconfigured(self, now: float, advice: str) -> bool:
         """The API refused us. Held, unless it has just served others: then it counts as a moment's failure."""
@@ -154,7 +157,7 @@ class Circuit:
                 return True
         if self.state is not CircuitState.CLOSED or self._failing_since is None or now - self._failing_since < OUTAGE_AFTER_SECONDS:
             return False
-        self._begin_to_probe(now, proofs_needed=1)
+        self._begin_to_probe(now, proofs_needed=PROOFS if self.closings and now - self.closed_since <= PROVEN_SECONDS else 1)
         return True
 
     def ask_again_at(self) -> float | None:
@@ -192,6 +195,7 @@ class Circuit:
     def _close(self, now: float) -> None:
         self.state = CircuitState.CLOSED
         self.closed_since = now
+        self.closings += 1
         self.advice = ""
         self._stays_closed_until = now + OUTAGE_AFTER_SECONDS  # until only what was tried since then is looked at
         self.concurrency.begin_anew(self.in_flight)

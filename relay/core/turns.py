@@ -20,7 +20,6 @@ from relay.core.pace import Pace
 from relay.core.pressure import Allowance, Circuit, CircuitState, Limits
 
 RESERVED_SHARE: Final = 8  # an eighth of the places for openings alone, another for events alone
-_SERVER_ERROR: Final = 500
 OPENINGS_IN_A_ROW_MAX: Final = 3  # while events wait for the same pace
 
 
@@ -162,7 +161,7 @@ class Turns:
     def land(self, lane: Lane, verdict: Verdict, now: float, seconds: float = 0.0, lag_seconds: float = 0.0) -> Circuit:
         """A call of the lane has landed, and what its answer means tells the circuit how the API is."""
         circuit = self.sending if lane.state >= SENDING_FROM else self.opening
-        is_first = lane.attempts <= 1
+        is_first = lane.attempts <= 1 or lane.failed_in != circuit.closings
         circuit.land(is_first)
         self.in_flight -= 1
         lane.assignment.in_flight -= 1
@@ -174,7 +173,8 @@ class Turns:
                 asked_seconds = min(verdict.retry_after_seconds, self._asked_seconds_max)
                 self.pace.refuse(now, self.opening.served + self.sending.served, asked_seconds=asked_seconds)
             else:
-                circuit.fail(now, is_first=is_first, may_be_load=verdict.status != _SERVER_ERROR)
+                circuit.fail(now, is_first=is_first)
+                lane.failed_in = circuit.closings
         elif not isinstance(verdict, Refused) or verdict.status:  # one that never left says nothing about the API
             circuit.succeed(now, seconds, lag_seconds)
         return circuit

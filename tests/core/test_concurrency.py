@@ -179,7 +179,7 @@ def test_our_own_busy_loop_is_not_held_against_the_server() -> None:
 
 @pytest.mark.parametrize(("failed", "shrinks"), [(1, False), (2, False), (6, True), (20, True)])
 def test_many_failures_shrink_the_limit(failed: int, *, shrinks: bool) -> None:
-    """A quarter of timeouts or overload errors shrinks the limit by a quarter; fewer are life."""
+    """More than a quarter of failures shrinks the limit by a quarter; fewer are life."""
     concurrency = adaptive()
     drive(concurrency, healthy(0.05))
     for number in range(10 + failed):

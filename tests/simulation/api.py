@@ -111,6 +111,10 @@ class Api:
         self.is_out = self.refuses_us = False
         self.faults = Faults()
 
+    def thinking_seconds(self, _flight: Flight) -> float:
+        """How long it takes to answer this request, once it is taken."""
+        return 0.0
+
     def take(self, flight: Flight) -> Answer:
         """A request has arrived."""
         status = self._mood(flight)
@@ -206,6 +210,7 @@ class Calls:
         if not self._host.is_alive and self._random.random() < 0.5:
             return  # the request had not left the machine
         answer = self._api.take(flight)
+        back += self._api.thinking_seconds(flight)
         self._end_later(flight, back, Unreachable("reset", was_sent=True) if is_answer_lost else answer)
 
     def _end_later(self, flight: Flight, seconds: float, answer: Answer | Unreachable) -> None:

@@ -211,6 +211,8 @@ class Account:
             limit = self.terms.repeat_seconds_max
             if limit is not None and was.ended_at - earlier.heard_at > limit:
                 raise Violation(f"{said} is repeated, though heard {was.ended_at - earlier.heard_at:.2f} s before the end of {was}")
+        elif was is not again.tenure and self.terms.may_forget:
+            self.figures.excuse("forgotten while it waited to be read again")
         else:
             raise Violation(f"{said} is repeated without a reason: first by {was}, then by {again.tenure}")
 
@@ -293,11 +295,9 @@ class Account:
         if self.group_owners[partition] is not consumer:
             raise Violation(f"{consumer.name} commits {point} and does not own it")
         ranges = receipts.read(point.metadata, point.offset)
-        covered = {
-            offset
-            for offset in self._topic.saids[partition]
-            if offset < point.offset or any(first <= offset < end for first, end in ranges)
-        }
+        covered = set(self._topic.offsets_within(partition, -1, point.offset))
+        for first, end in ranges:
+            covered.update(self._topic.offsets_within(partition, first, end))
         for offset in covered - self._covered[partition]:
             for said in self._topic.saids[partition][offset]:
                 if not (said.is_settled or self.was_ended_by_loss(said) or self.may_be_dropped(said)):

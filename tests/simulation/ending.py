@@ -43,7 +43,8 @@ class _Walk:
         letters = set(said.letters)
         if letters and said.acceptances:
             tenures = [*(one.tenure for one in said.acceptances), *said.put_by]
-            if all(one.was_heard for one in said.acceptances) and not any(tenure.is_unclean for tenure in tenures):
+            is_certain = all(one.was_heard for one in said.acceptances) and not any(tenure.is_unclean for tenure in tenures)
+            if is_certain and not (self.terms.may_forget and len(said.parts) > 1 and len(set(tenures)) > 1):  # its record came again
                 raise Violation(f"{said} was delivered and is in the dead letters: {letters}")
             may_be_forgotten = self.terms.may_forget or said.key in self.account.overwritten
             if letters - _MOODS and not may_be_forgotten and not any(tenure.is_excluded for tenure in tenures):

@@ -4,6 +4,7 @@ In: what players produce, and what processes ask for. Out: what was confirmed, w
 process dies; of what was sent and not yet confirmed, a beginning may be stored as well.
 """
 
+from bisect import bisect_left
 from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
@@ -41,6 +42,7 @@ class Topic:
         first = random.choice((0, 0, 5_000_000_000))
         self.ends = [first] * partition_count
         self.records: list[list[Record]] = [[] for _ in range(partition_count)]
+        self._offsets: list[list[int]] = [[] for _ in range(partition_count)]
         self.saids: list[dict[int, list[Said]]] = [{} for _ in range(partition_count)]
 
     def append(self, said: Said, now: float, wall: float) -> None:
@@ -54,16 +56,18 @@ class Topic:
             part.offset, part.partition, part.appended_at = offset, partition, now
         record = Record(offset, said.key.encode(), said.value, timestamp_ms=int(wall * 1000), appended_at=now)
         self.records[partition].append(record)
+        self._offsets[partition].append(offset)
         self.saids[partition][offset] = said.parts
 
     def read(self, partition: int, offset: int, count: int) -> list[Record]:
         """Records from an offset on."""
-        found: list[Record] = []
-        for record in reversed(self.records[partition]):
-            if record.offset < offset:
-                break
-            found.append(record)
-        return found[::-1][:count]
+        first = bisect_left(self._offsets[partition], offset)
+        return self.records[partition][first : first + count]
+
+    def offsets_within(self, partition: int, first: int, end: int) -> list[int]:
+        """The offsets of records from one place to before another."""
+        offsets = self._offsets[partition]
+        return offsets[bisect_left(offsets, first) : bisect_left(offsets, end)]
 
     def is_complete(self, partition: int, offset: int | None) -> bool:
         """Whether a committed offset stands after the last record."""

@@ -54,14 +54,16 @@ def weigh(lane: Lane, verdict: Accepted | Opened | Lost | Refused | TryAgain, ru
     """Whether a failure is one too many for the event at the head."""
     if isinstance(verdict, Lost):
         return LostTooOften(verdict.status) if lane.openings >= rules.openings_max else verdict
-    if not isinstance(verdict, TryAgain) or verdict.asks_for_less:
+    if not isinstance(verdict, TryAgain):
+        return verdict
+    if lane.state >= State.PINGING:
+        return Foregone()
+    if verdict.asks_for_less:
         return verdict  # who is asked to come later has not failed
     return _weigh_failure(lane, verdict, rules, circuit, now)
 
 
 def _weigh_failure(lane: Lane, verdict: TryAgain, rules: Rules, circuit: Circuit, now: float) -> Weighed:
-    if lane.state >= State.PINGING:
-        return Foregone()
     if verdict.is_outcome_unknown and rules.skipped_when_unknown and _kind_under_way(lane) in rules.skipped_when_unknown:
         return OutcomeUnknown(verdict.cause)
     has_served = circuit.served > lane.served_seen

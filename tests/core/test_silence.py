@@ -102,6 +102,26 @@ def test_whoever_speaks_is_not_spoken_for(kept: Driver) -> None:
     assert said(kept) == []
 
 
+@pytest.mark.parametrize(
+    "failure",
+    [
+        TryAgain("timeout", is_outcome_unknown=True),
+        TryAgain("status_500", 500),
+        TryAgain("status_429", 429, retry_after_seconds=3.0),
+        Misconfigured(403, "check"),
+        Refused(400),
+    ],
+)
+def test_an_event_goes_right_behind_a_ping_that_failed(kept: Driver, failure: TryAgain | Misconfigured | Refused) -> None:
+    """However it failed, the session waits for nothing; the pace and the circuit hold for the event as for any other."""
+    live(kept, 245, lambda _: None)
+    kept.arrive("a", E.PLAY)
+    kept.answer(failure)
+    assert (kept.waits, kept.lane().is_queued or kept.lane().state is State.SENDING) == ([], True)
+    kept.run(20.0, kept.success_of)
+    assert kept.finished == [0, 1]
+
+
 def test_an_event_goes_right_behind_a_ping_that_is_under_way(kept: Driver) -> None:
     """One call at a time; and whatever becomes of the ping, it does not come between them again."""
     live(kept, 245, lambda _: None)

@@ -237,7 +237,9 @@ class Account:
             # Nothing could be said to the session that was parked, an end as little as anything else: the API lets it expire.
             was_parked = any(said.was_parked for said in self.players[flight.key] if before.head.offset <= said.offset)
             between = self.players[flight.key][before.head.place : flight.head.place]
-            was_end_too_old = bool(self.terms.too_old) and any(said.kind == "sessionEnd" and said.put_by for said in between)
+            was_end_too_old = bool(self.terms.too_old) and any(
+                said.kind == "sessionEnd" and any(part.put_by for part in said.parts) for said in between
+            )
             if before.tenure is flight.tenure and not (before.is_meant_to_end or was_parked or was_end_too_old):
                 raise Violation(f"{flight.head} opens another session and leaves {before} open")
             return
@@ -354,9 +356,10 @@ class Account:
             return
         until = tenure.leaving_since - PASS_SECONDS if tenure.is_unclean else self._clock()
         for said in (said for parts in self._topic.saids[tenure.partition].values() for said in parts):
-            was_heard = any(one.tenure is tenure and one.was_heard and one.heard_at <= until for one in said.acceptances)
-            is_whole = all(any(one.was_heard and one.heard_at <= until for one in part.acceptances) for part in said.parts)
-            if was_heard and is_whole and not self.is_on_record(said):
+            # Of a record that says several things, all of them: what another owner has heard of meanwhile does not count.
+            heard = [[one for one in part.acceptances if one.tenure is tenure and one.was_heard] for part in said.parts]
+            was_heard = all(any(one.heard_at <= until for one in of_part) for of_part in heard)
+            if was_heard and not self.is_on_record(said):
                 raise Violation(f"{said} was delivered and is not on record after an orderly end: {tenure}")
 
     def was_ended_by_loss(self, said: Said) -> bool:

@@ -109,6 +109,8 @@ ROWS: Final[tuple[tuple[str, tuple[Panel, ...]], ...]] = (
             ),
             Panel("Under way", "none", ((total("api_requests_in_flight", "pod"), "{{pod}}"),)),
             Panel("Tried again", "ops", ((rate("retries_total", "reason"), "{{reason}}"),)),
+            Panel("Calls that may be under way", "none", ((total("concurrency_limit", "operation"), "{{operation}}"),)),
+            Panel("Asked to wait", "ops", ((rate("throttled_total", "operation"), "{{operation}}"),)),
             Panel("Tokens", "ops", ((rate("token_refresh_total", "outcome"), "{{outcome}}"),)),
             Panel("Token expires in", "s", ((f"{total('token_expiry_timestamp_seconds', operator='min')} - time()", "first"),)),
         ),
@@ -178,7 +180,7 @@ def more() -> tuple[Panel, ...]:
         if metric.name in asked:
             continue
         name, by = metric.name.removeprefix("relay_"), ", ".join(metric.labels)
-        title = name.removesuffix("_total").removesuffix("_seconds").removesuffix("_bytes").replace("_", " ").capitalize()
+        title = name.replace("_", " ").capitalize()
         unit = "s" if name.endswith("_seconds") else "bytes" if name.endswith("_bytes") else "none"
         legend = " ".join(f"{{{{{label}}}}}" for label in metric.labels) or "all"
         match metric.kind:

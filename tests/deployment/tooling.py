@@ -23,7 +23,7 @@ Render: TypeAlias = Callable[..., list[dict[str, Any]]]
 _CACHE: Final = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
 _TOOLS: Final = Path(os.environ.get("TESTS_TOOLS") or _CACHE / "relay-tools") / "bin"
 _BY_GO: Final = {"helm", "untt", "helm-docs", "actionlint"}
-_BY_APT: Final = {"promtool"}
+_BY_APT: Final = {"promtool", "prometheus"}
 
 
 def find(name: str) -> str:

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Fetches what checks the chart, in pinned versions and from registries only, and keeps it for the next time.
 #
-#   tests/deployment/tools.sh checkers    helm, helm-unittest, helm-docs, actionlint, promtool: two to three minutes once
+#   tests/deployment/tools.sh checkers    helm, helm-unittest, helm-docs, actionlint, Prometheus: two to three minutes once
 #   tests/deployment/tools.sh cluster     a Kubernetes control plane besides, for accept.sh: ten minutes or more once
 #   tests/deployment/tools.sh where       prints the folder that they are in
 #
@@ -33,7 +33,7 @@ build() { # name package version [linker flags], the rest of go.mod on stdin: fo
 }
 
 promtool() {
-  local version=debian folder
+  local version=debian-with-server folder
   have promtool $version && return
   if ! command -v apt-get >/dev/null || ! command -v dpkg-deb >/dev/null; then echo "promtool: no apt here" >&2; return; fi
   folder=$(mktemp -d)
@@ -42,11 +42,10 @@ promtool() {
     (cd "$folder" && apt-get download -qq prometheus)
   fi
   dpkg-deb -x "$folder"/prometheus_*.deb "$folder/x"
-  install_file "$folder/x/usr/bin/promtool"
+  cp "$folder/x/usr/bin/promtool" "$folder/x/usr/bin/prometheus" "$GOBIN/"
   rm -rf "$folder"
   got promtool $version
 }
-install_file() { cp "$1" "$GOBIN/"; }
 
 checkers() {
   promtool

@@ -206,4 +206,25 @@ def _first_lower(text: str) -> str:
     return text[:1].lower() + text[1:].rstrip(".")
 
 
-_PAGES: Final = {"settings": settings_reference, "metrics": metrics_reference, "life": life_reference, "console-api": console_reference}
+def mapping_reference() -> str:
+    """The page of the mapping language."""
+    from relay.input.mapping.reference import page
+
+    return page()
+
+
+def mapping_schema() -> str:
+    """The JSON Schema of a mapping file."""
+    from relay.input.mapping.model import json_schema
+
+    return json.dumps(json_schema(), indent=2) + "\n"
+
+
+_PAGES: Final = {
+    "settings": settings_reference,
+    "metrics": metrics_reference,
+    "life": life_reference,
+    "console-api": console_reference,
+    "mapping": mapping_reference,
+    "mapping-schema": mapping_schema,
+}

@@ -1,13 +1,17 @@
 """The documents keep up with the code."""
 
+import json
 import re
 import subprocess
 import sys
 from pathlib import Path
 
+import jsonschema
 import pytest
+import yaml
 
-from relay.cli.reference import console_reference, life_reference, metrics_reference, settings_reference
+from relay.cli.reference import console_reference, life_reference, mapping_reference, mapping_schema, metrics_reference, settings_reference
+from relay.input import presets
 from relay.observe.catalogue import CATALOGUE
 from relay.settings import environment_name, known_settings
 
@@ -22,11 +26,26 @@ LOCKS = sorted(ROOT.glob("requirements*.txt"))
         ("metrics", metrics_reference()),
         ("life", life_reference()),
         ("console-api", console_reference()),
+        ("mapping", mapping_reference()),
     ],
 )
 def test_a_reference_is_what_the_code_prints(subject: str, printed: str) -> None:
     """When it drifts: ./dev docs."""
     assert (ROOT / "docs" / "reference" / f"{subject}.md").read_text("utf-8") == printed
+
+
+def test_the_schema_of_mappings_is_what_the_code_prints() -> None:
+    """Editors use the file; when it drifts: ./dev docs. What the relay takes fits it, and what it refuses for its shape does not."""
+    text = (ROOT / "docs" / "reference" / "mapping.schema.json").read_text("utf-8")
+    assert text == mapping_schema()
+    schema = json.loads(text)
+    jsonschema.Draft202012Validator.check_schema(schema)
+    for name in presets.names():
+        mapping = presets.text_of(name)
+        if mapping is not None:
+            jsonschema.validate(yaml.safe_load(mapping), schema)
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate({"version": 1, "event": "t", "time": {"from": "t"}, "playhead": "p", "events": {"x": {"send": "plya"}}}, schema)
 
 
 @pytest.mark.parametrize("script", ["helm/schema.py", "helm/dashboard.py"])

@@ -271,7 +271,6 @@ class App:
             receipt_seconds=settings.kafka.receipt_seconds,
             leaving_seconds_max=settings.kafka.revoke_seconds_max,
             idle_seconds_max=settings.session.idle_seconds_max,
-            keeps_alive=settings.session.keep_alive_seconds is not None,
             witness=self.witness,
         )
         decoder.tell(pump.read_on)

@@ -82,7 +82,7 @@ class Flows(Protocol):
         ...
 
     def ends(self) -> Mapping[tuple[str, int], int]:
-        """Where the logs of our partitions end, as far as Kafka has said; asked for only where silent sessions are kept alive."""
+        """Where the logs of our partitions end, as far as Kafka has said."""
         ...
 
     def taken(self) -> None:

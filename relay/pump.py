@@ -85,7 +85,6 @@ class Pump:
         leaving_seconds_max: float = 10.0,
         idle_seconds_max: float = 1800.0,
         letter_bytes_max: int = 64 * 2**20,
-        keeps_alive: bool = False,
         witness: Witness | None = None,
         random: Random | None = None,
         clock: Callable[[], float] = time.monotonic,
@@ -109,7 +108,6 @@ class Pump:
         self._receipt_seconds = receipt_seconds
         self._sweep_seconds = idle_seconds_max / IDLE_SWEEPS
         self._letter_bytes_max = letter_bytes_max
-        self._keeps_alive = keeps_alive
         self._unread = Unread()
         self._restoring: set[Assignment] = set()
         self._random = random or Random()  # noqa: S311  # jitter, no secret
@@ -433,8 +431,7 @@ class Pump:
             self._looked_at = now
             for command in (*self.router.park(now), *self.router.shed(now)):
                 self._perform[type(command)](command)
-            if self._keeps_alive:
-                self._look_for_silence(now)
+            self._look_for_silence(now)
             self.standstills.look(self.router.assignments.values(), now)
             self._reporter.name_who_holds_back(self.router, self.standstills, now)
 

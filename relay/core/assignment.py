@@ -59,7 +59,7 @@ class Assignment:
         self.ledger = ledger or Ledger()
         self.starts_at = starts_at
         self.is_new_log = is_new_log  # the topic began anew: places that memoirs name are not places in this log
-        self.is_read_up = False  # nothing waits in the log; looked at only where silent sessions are kept alive
+        self.is_read_up = True  # nothing waits in the log, as far as anybody knows
         self.lanes: dict[SessionKey, Lane] = {}
         self.changed: dict[Lane, None] = {}  # lanes whose memoirs no longer say what is true
         self.is_window_full = False  # so much is finished beyond a stuck event that no more records may come: its receipt has no room

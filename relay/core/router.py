@@ -222,9 +222,15 @@ class Router:
             yield from assignment.lanes.values()
 
     def forget_idle(self, assignment: Assignment, now: float) -> list[Command]:
-        """Let go of sessions that have been silent for too long; those that are over go first when there are too many lanes."""
-        silent_since = now - self._rules.idle_seconds_max
+        """Let go of sessions that have been silent for too long; those that are over go first when there are too many lanes.
+
+        Nobody is silent whose events may wait in the log, as they do while an outage keeps the source paused. But when there are too many
+        lanes, nothing more is read before some have gone.
+        """
         is_crowded = self.buffer.lane_count >= self._limits.lanes_max
+        if not (assignment.is_read_up or is_crowded):
+            return []
+        silent_since = now - self._rules.idle_seconds_max
         over_since = now if is_crowded else silent_since
         parked_since = now if is_crowded else now - max(PARKED_SECONDS_MAX, self._rules.idle_seconds_max)
         kept_since = silent_since if self._silences is None else silent_since - self._rules.idle_seconds_max  # else it is ended first

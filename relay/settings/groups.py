@@ -380,7 +380,12 @@ class SessionSettings(Group):
     start_params: dict[str, Scalar] = Field(
         default={}, description="A JSON object of default params for a session that is opened without its `sessionStart`."
     )
-    idle_seconds_max: float = Field(default=1_800, ge=1, le=604_800, description="A session without events is forgotten after this.")
+    idle_seconds_max: float = Field(
+        default=1_800,
+        ge=1,
+        le=604_800,
+        description="A session without events is forgotten after this, when all that stands in the log has been read.",
+    )
     keep_alive_seconds: float | None = Field(
         default=None,
         ge=10,

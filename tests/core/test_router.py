@@ -254,6 +254,25 @@ def test_at_a_limit_the_source_pauses_and_nothing_is_dropped(make_driver: Callab
     assert driver.finished == [0, 1, 2, 3, 4, 5]
 
 
+def test_a_session_is_not_forgotten_while_its_events_may_wait_in_the_log(driver: Driver) -> None:
+    """An outage that is longer than sessions may be silent keeps the source paused: whoever says nothing then has perhaps spoken."""
+    lane = driver.open("a")
+    driver.assignment.is_read_up = False
+    driver.now += 10_000.0
+    assert driver.router.forget_idle(driver.assignment, driver.now) == []
+    driver.assignment.is_read_up = True
+    assert driver.router.forget_idle(driver.assignment, driver.now)[-1] == Forget(lane)
+
+
+def test_too_many_sessions_make_room_though_events_wait_in_the_log(make_driver: Callable[..., Driver]) -> None:
+    """Nothing more is read before some are forgotten."""
+    driver = make_driver(limits=Limits(lanes_max=1))
+    driver.open("a")
+    driver.assignment.is_read_up = False
+    driver.now += 10_000.0
+    assert driver.router.forget_idle(driver.assignment, driver.now) != []
+
+
 def test_too_many_sessions_pause_the_source(make_driver: Callable[..., Driver]) -> None:
     """At the limit of lanes the source pauses until some are forgotten; those that are over go at once."""
     driver = make_driver(limits=Limits(lanes_max=2))

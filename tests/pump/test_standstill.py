@@ -55,7 +55,7 @@ def turns(loop: PaperLoop, monkeypatch: pytest.MonkeyPatch) -> list[float]:
     router = Router(limits=Limits(), rules=Rules(), starts=Starts(required=frozenset(), may_join=False))
     monkeypatch.setattr(router, "turns", lambda now: turns.append(now) or [])
     nothing: Any = SimpleNamespace(
-        start=None, pending_bytes=0, is_failing=False, pause=lambda: None, resume=lambda: None, commit=lambda _points: None
+        start=None, pending_bytes=0, is_failing=False, pause=lambda: None, resume=lambda: None, commit=lambda _points: None, ends=dict
     )
     pump = Pump(
         router=router,

@@ -159,7 +159,6 @@ class Process:
             receipt_seconds=settings.receipt_seconds,
             leaving_seconds_max=settings.leaving_seconds_max,
             idle_seconds_max=settings.rules.idle_seconds_max,
-            keeps_alive=settings.rules.keep_alive is not None,
             witness=self.witness,
             random=world.random,
             clock=world.loop.clock,

@@ -14,6 +14,7 @@ from relay.observe.metrics import Histogram, Tallies
 
 SAMPLE_SECONDS: Final = 2.0
 SAMPLES_MAX: Final = 1_800  # an hour
+MINUTE_SECONDS: Final = 60.0
 _SERVED: Final = range(200, 300)
 
 
@@ -61,18 +62,27 @@ class Timer(Protocol):
         ...
 
 
-class _Since:
-    """What a histogram took in since it was last asked."""
+class _Lately:
+    """What a histogram took in since it was last looked at, and over the last minute."""
 
     def __init__(self) -> None:
-        self._counts: list[int] = []
+        self._looks: deque[list[int]] = deque([[]], maxlen=int(MINUTE_SECONDS / SAMPLE_SECONDS) + 1)
 
-    def quantiles(self, counts: list[int], *shares: float) -> tuple[float, ...]:
-        new = Histogram()
-        before = self._counts or [0] * len(counts)
-        new.counts = [now - then for now, then in zip(counts, before, strict=True)]
-        self._counts = list(counts)
-        return tuple(new.quantile(share) for share in shares)
+    def look(self, counts: list[int]) -> Histogram:
+        """What came since the last look."""
+        before = self._looks[-1]
+        self._looks.append(list(counts))
+        return _between(before, counts)
+
+    def minute(self) -> Histogram:
+        """What came during the last minute."""
+        return _between(self._looks[0], self._looks[-1])
+
+
+def _between(before: list[int], after: list[int]) -> Histogram:
+    taken = Histogram()
+    taken.counts = [now - then for now, then in zip(after, before or [0] * len(after), strict=True)]
+    return taken
 
 
 class History:
@@ -87,8 +97,8 @@ class History:
         self._sampled_at = clock()
         self._delivered = 0
         self._failed = 0
-        self._latency = _Since()
-        self._calls = _Since()
+        self._latency = _Lately()
+        self._calls = _Lately()
         self._is_stopped = False
 
     def begin(self, loop: Timer) -> None:
@@ -110,18 +120,17 @@ class History:
         now, tallies, standing = self._clock(), self._tallies, self._standing
         delivered = tallies.delivered_count
         failed = sum(count for (_, status), count in tallies.requests.items() if status not in _SERVED)
-        p50, p99 = self._latency.quantiles(tallies.end_to_end.counts, 0.5, 0.99)
+        latency = self._latency.look(tallies.end_to_end.counts)
         calls = [sum(counts) for counts in zip(*(one.counts for one in tallies.request_seconds.values()), strict=True)]
-        (call_p99,) = self._calls.quantiles(calls, 0.99) if calls else (0.0,)
         self.samples.append(
             Sample(
                 at=now,
                 seconds=max(now - self._sampled_at, 0.001),
                 delivered=delivered - self._delivered,
                 failed_calls=failed - self._failed,
-                latency_p50=p50,
-                latency_p99=p99,
-                call_p99=call_p99,
+                latency_p50=latency.quantile(0.5),
+                latency_p99=latency.quantile(0.99),
+                call_p99=self._calls.look(calls).quantile(0.99) if calls else 0.0,
                 lag=standing.lag(),
                 oldest=standing.oldest_seconds(),
                 in_flight=standing.in_flight(),
@@ -129,6 +138,11 @@ class History:
             )
         )
         self._sampled_at, self._delivered, self._failed = now, delivered, failed
+
+    def latencies(self) -> tuple[float, float, float]:
+        """Over the last minute: the median and the 99 of 100 from Kafka to the API, and the 99 of 100 of calls."""
+        latency = self._latency.minute()
+        return latency.quantile(0.5), latency.quantile(0.99), self._calls.minute().quantile(0.99)
 
     def recent(self, seconds: float) -> list[Sample]:
         """The samples of the last so many seconds, oldest first."""

@@ -210,6 +210,24 @@ def test_every_word_has_a_meaning() -> None:
     assert {state for state in State if state < IN_FLIGHT_FROM} == set(waits._FOR_THE_PLAYER)
 
 
+def test_latencies_are_those_of_the_last_minute(scene: Callable[..., Any]) -> None:
+    """What was slow before no longer counts; what is slow now shows at once."""
+    one = scene()
+    for seconds, times in ((3.0, 40), (0.02, 30)):
+        for _ in range(times):
+            one.tallies.delivered(seconds)
+            one.tallies.request("send", 204, seconds)
+            one.now += 2
+            one.history.sample()
+    looked = one.json("/api/overview")
+    assert 0.01 < looked["latency"]["p50_seconds"] < looked["latency"]["p99_seconds"] < 0.03
+    assert looked["call_p99_seconds"] < 0.03
+    one.tallies.delivered(8.0)
+    one.now += 2
+    one.history.sample()
+    assert one.json("/api/overview")["latency"]["p99_seconds"] > 5
+
+
 def test_the_hour_is_bounded(scene: Callable[..., Any]) -> None:
     """The ring holds an hour, and a plot a fixed number of points, however long it ran."""
     one = scene()
@@ -229,7 +247,7 @@ def test_the_hour_is_bounded(scene: Callable[..., Any]) -> None:
 
 @pytest.mark.parametrize(
     ("value", "said"),
-    [(0.0123, "12 ms"), (1.5, "1.5 s"), (75, "1 min 15 s"), (3_700, "1 h 1 min"), (90_000, "1 d 1 h")],
+    [(0, "0 ms"), (0.0004, "<1 ms"), (0.0123, "12 ms"), (1.5, "1.5 s"), (75, "1 min 15 s"), (3_700, "1 h 1 min"), (90_000, "1 d 1 h")],
 )
 def test_durations_are_read_easily(value: float, said: str) -> None:
     """The two largest units."""

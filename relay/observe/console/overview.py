@@ -22,14 +22,15 @@ def overview(subject: Subject) -> shapes.Overview:
     """Everything of the first page but the plots."""
     facts, router, parts = subject.facts, subject.router, subject.parts
     recent = subject.history.recent(RECENT_SECONDS)
+    p50, p99, call_p99 = subject.history.latencies()
     seconds = sum(sample.seconds for sample in recent) or 1.0
     looked = shapes.Overview(
         relay=instance(subject),
         standing=shapes.Standing(level="well", sentence="", advice=[]),
         delivered_per_second=round(sum(sample.delivered for sample in recent) / seconds, 1),
         failed_calls_per_second=round(sum(sample.failed_calls for sample in recent) / seconds, 2),
-        latency=shapes.Latency(p50_seconds=_worst(recent, "latency_p50"), p99_seconds=_worst(recent, "latency_p99")),
-        call_p99_seconds=_worst(recent, "call_p99"),
+        latency=shapes.Latency(p50_seconds=round(p50, 4), p99_seconds=round(p99, 4)),
+        call_p99_seconds=round(call_p99, 4),
         lag=sum(parts.lags().values()),
         oldest_undelivered_seconds=round(parts.oldest_seconds(), 3),
         partitions=len(router.assignments),

@@ -6,6 +6,7 @@ from typing import Final
 from relay.core.lane import State
 from relay.core.reasons import Reason
 
+_MILLISECOND: Final = 0.001
 _MINUTE: Final = 60
 _HOUR: Final = 3_600
 _DAY: Final = 86_400
@@ -75,6 +76,8 @@ def rate(per_second: float) -> str:
 
 def seconds(value: float) -> str:
     """0.034 → 34 ms, 75 → 1 min 15 s."""
+    if 0 < value < _MILLISECOND:
+        return "<1 ms"
     if value < 1:
         return f"{value * 1000:.0f} ms"
     if value < _MINUTE:

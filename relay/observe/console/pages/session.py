@@ -132,7 +132,7 @@ def _step(step: shapes.Step) -> Markup:
 def _head(step: shapes.Step) -> list[Child]:
     if step.what != "event":
         told = f": {step.event}" if step.what in {"told", "opening"} and step.event else ""
-        return [strong(_SENTENCES.get(step.what, step.what) + told), " ", pill(step.outcome, "plain") if step.outcome else None]
+        return [strong(_SENTENCES.get(step.what, step.what) + told), " ", span(step.outcome, class_="muted") if step.outcome else None]
     outcome = step.outcome or ("sent, no answer yet" if step.tries else "received, waits")
     shown = (
         span(outcome, class_="muted")

@@ -91,6 +91,20 @@ def test_something_is_late(scene: Callable[..., Any]) -> None:
     assert "1 min 40 s old" in standing(one)[1]
 
 
+def test_the_api_asks_for_a_pause(scene: Callable[..., Any]) -> None:
+    """How long nothing leaves, on the first page and on that of its calls; and how many calls may be under way."""
+    one = scene()
+    one.router._turns.pace.throttled_until = one.now + 42
+    level, sentence, _ = standing(one)
+    assert (level, sentence) == ("watch", "The API has asked for a pause: nothing leaves for another 42.0 s.")
+    assert one.json("/api/calls")["throttled_seconds"] == 42
+    assert "nothing leaves for another 42.0 s" in one.html("/calls")
+    assert [circuit["limit"] for circuit in one.json("/api/overview")["circuits"]] == [
+        one.router.opening.concurrency.limit,
+        one.router.sending.concurrency.limit,
+    ]
+
+
 def test_what_a_session_waits_for(scene: Callable[..., Any], verdicts: Any) -> None:
     """From its start to its end, in the words of its page."""
     one = scene()

@@ -40,6 +40,8 @@ def overview(subject: Subject) -> shapes.Overview:
         in_flight=router.in_flight,
         concurrency_max=facts.concurrency_max,
         circuits=circuits(subject),
+        pace=round(router.requests_per_second or 0.0, 1),
+        throttled_seconds=throttled_seconds(subject),
         buffer=shapes.Buffer(
             events=router.buffer.event_count,
             events_max=facts.buffer_events_max,
@@ -75,7 +77,22 @@ def instance(subject: Subject) -> shapes.Instance:
 def circuits(subject: Subject) -> list[shapes.Circuit]:
     """Both of them."""
     both: tuple[tuple[str, CoreCircuit], ...] = (("open", subject.router.opening), ("send", subject.router.sending))
-    return [shapes.Circuit(operation=name, state=state_name(circuit.state), advice=circuit.advice) for name, circuit in both]
+    return [
+        shapes.Circuit(
+            operation=name,
+            state=state_name(circuit.state),
+            advice=circuit.advice,
+            in_flight=circuit.in_flight,
+            limit=circuit.concurrency.limit,
+            throttled=circuit.throttled,
+        )
+        for name, circuit in both
+    ]
+
+
+def throttled_seconds(subject: Subject) -> float:
+    """For how long the API has asked to be left alone."""
+    return round(max(0.0, subject.router.throttled_until - subject.clock()), 3)
 
 
 def state_name(state: CircuitState) -> str:

@@ -8,7 +8,7 @@ from relay.core.head_of_line import finished_beyond, held_back
 from relay.core.reasons import Reason
 from relay.observe import audit
 from relay.observe.console import shapes
-from relay.observe.console.overview import circuits, counted, failures, state_name
+from relay.observe.console.overview import circuits, counted, failures, state_name, throttled_seconds
 from relay.observe.console.subject import Subject
 from relay.observe.console.words import REASONS
 from relay.observe.metrics import Histogram
@@ -155,6 +155,8 @@ def calls(subject: Subject) -> shapes.Calls:
         circuits=circuits(subject),
         in_flight=subject.router.in_flight,
         concurrency_max=subject.facts.concurrency_max,
+        pace=round(subject.router.requests_per_second or 0.0, 1),
+        throttled_seconds=throttled_seconds(subject),
         operations=[_operation(name, durations, tallies.requests) for name, durations in sorted(tallies.request_seconds.items())],
         failures=failures(subject),
         switches=switches,

@@ -49,6 +49,9 @@ class Circuit(Shape, frozen=True, kw_only=True):
     operation: Annotated[str, Says(description="`open` or `send`.")]
     state: Annotated[str, Says(description="`closed` (the API serves), `probing` (it fails) or `held` (it refuses us).")]
     advice: Annotated[str, Says(description="What to check, while held.")]
+    in_flight: Annotated[int, Says(description="Requests of this kind under way.")]
+    limit: Annotated[int, Says(description="How many may be now; it follows what the API bears, where RELAY_API__CONCURRENCY is so set.")]
+    throttled: Annotated[int, Says(description="How often the API asked for less, since the start.")]
 
 
 class Latency(Shape, frozen=True, kw_only=True):
@@ -86,6 +89,8 @@ class Overview(Shape, frozen=True, kw_only=True):
     in_flight: Annotated[int, Says(description="Requests under way.")]
     concurrency_max: Annotated[int, Says(description="How many may be.")]
     circuits: Annotated[list[Circuit], Says(description="One for openings, one for events.")]
+    pace: Annotated[float, Says(description="Requests that may leave per second; 0 when nothing limits them.")]
+    throttled_seconds: Annotated[float, Says(description="For how long nothing leaves yet, because the API asked to wait.")]
     buffer: Annotated[Buffer, Says(description="What waits in memory.")]
     letters_pending: Annotated[int, Says(description="Dead letters that Kafka has not confirmed yet.")]
     delivered: Annotated[int, Says(description="Events delivered since the start.")]
@@ -341,6 +346,8 @@ class Calls(Shape, frozen=True, kw_only=True):
     circuits: Annotated[list[Circuit], Says(description="One for openings, one for events.")]
     in_flight: Annotated[int, Says(description="Requests under way.")]
     concurrency_max: Annotated[int, Says(description="How many may be.")]
+    pace: Annotated[float, Says(description="Requests that may leave per second; 0 when nothing limits them.")]
+    throttled_seconds: Annotated[float, Says(description="For how long nothing leaves yet, because the API asked to wait.")]
     operations: Annotated[list[Operation], Says(description="Openings and events.")]
     failures: Annotated[list[Count], Says(description="Why calls are tried again, the most frequent first.")]
     switches: Annotated[list[Switch], Says(description="When circuits opened or closed, the newest first; at most 50.")]

@@ -10,6 +10,7 @@ from relay.observe.console import shapes
 from relay.observe.console.words import count, plural, rate, seconds, time_of_day
 
 LATE_SECONDS: Final = 60.0  # an event that is older than this is worth a look
+THROTTLED_SECONDS: Final = 5.0
 LAG_GROWTH_MIN: Final = 1_000  # records in a minute
 
 _FAILING: Final = {
@@ -88,6 +89,12 @@ def _outage(looked: shapes.Overview, changed: Mapping[str, float]) -> shapes.Sta
 
 
 def _slow(looked: shapes.Overview, lag_trend: Sequence[int]) -> shapes.Standing | None:
+    if looked.throttled_seconds > THROTTLED_SECONDS:
+        return _say(
+            WATCH,
+            f"The API has asked for a pause: nothing leaves for another {seconds(looked.throttled_seconds)}.",
+            "If this comes often, ask its operators for more, or set RELAY_API__REQUESTS_PER_SECOND_MAX to what they allow.",
+        )
     if looked.buffer.is_paused:
         return _say(
             WATCH,

@@ -6,10 +6,10 @@ from typing import Any, Final, NamedTuple
 from relay.observe.console import shapes
 from relay.observe.console.html import Child, Markup
 from relay.observe.console.pages.layout import div, grid, h2, li, live, p, page, pill, span, strong, ul
+from relay.observe.console.pages.records import CIRCUIT_HEADS, circuit_rows
 from relay.observe.console.plots import bar, plot
-from relay.observe.console.words import CAUSES, NOTHING, REASONS, count, plural, rate, seconds, size
+from relay.observe.console.words import CAUSES, REASONS, count, plural, rate, seconds, size
 
-_CIRCUITS: Final = {"closed": ("serves", "well"), "probing": ("fails", "trouble"), "held": ("refuses us", "trouble")}
 _TITLES: Final = {"well": "", "watch": "Watch: ", "trouble": "TROUBLE: "}
 _ROWS_MAX: Final = 6
 
@@ -75,9 +75,6 @@ def _tiles(looked: shapes.Overview, hour: shapes.Series) -> list[Markup]:
 
 
 def _tables(looked: shapes.Overview) -> list[Markup]:
-    circuits = [
-        ("openings" if one.operation == "open" else "events", pill(*_CIRCUITS[one.state]), one.advice or NOTHING) for one in looked.circuits
-    ]
     buffer = looked.buffer
     limits: list[tuple[str, int, int, str, str]] = [
         ("calls under way", looked.in_flight, looked.concurrency_max, count(looked.in_flight), count(looked.concurrency_max)),
@@ -87,7 +84,7 @@ def _tables(looked: shapes.Overview) -> list[Markup]:
     ]
     rows = [(name, now, most, bar(share / of if of else 0)) for name, share, of, now, most in limits]
     return [
-        grid("The API", ("for", "it", "what to check"), circuits),
+        grid("The API", CIRCUIT_HEADS, circuit_rows(looked.circuits), figures=(2, 3)),
         grid("Limits", ("of", "now", "at most", "share"), rows, figures=(1, 2)),
         grid("Set aside, by reason", ("reason", "events", "meaning"), _counts(looked.reasons, REASONS), figures=(1,), empty="Nothing was."),
         grid("Calls tried again, by cause", ("cause", "calls", "share"), _counts(looked.failures, {}), figures=(1,), empty="None was."),

@@ -29,7 +29,7 @@ from relay.observe.console.pages.layout import (
     span,
     summary,
 )
-from relay.observe.console.words import CAUSES, NOTHING, count, plural, seconds
+from relay.observe.console.words import CAUSES, NOTHING, count, plural, rate, seconds
 
 LATE_SECONDS: Final = 60.0
 _CIRCUITS: Final = {"closed": ("serves", "well"), "probing": ("fails", "trouble"), "held": ("refuses us", "trouble")}
@@ -127,6 +127,7 @@ def _group(group: shapes.LetterGroup, *, is_masked: bool) -> Markup:
     return details(
         summary(span(code(group.reason), class_="name"), " ", span(count(group.count), class_="number"), " ", span(group.meaning)),
         grid(f"The latest of {group.reason}", heads, rows, figures=(3, 4)),
+        p("On a terminal: ", code(f"relay dead-letters list --reason {group.reason}"), ", then show or replay.", class_="muted"),
         id=f"reason-{group.reason}",
         class_="group",
     )
@@ -176,9 +177,29 @@ def openings_page(relay: shapes.Instance, found: shapes.Openings, cause: str) ->
     )
 
 
+CIRCUIT_HEADS: Final = ("for", "it", "under way", "at most", "what to check")
+
+
+def circuit_rows(circuits: Sequence[shapes.Circuit]) -> list[tuple[Child, ...]]:
+    """Openings and events: whether the API serves them, and how many may be under way."""
+    return [
+        (_OPERATIONS[one.operation], pill(*_CIRCUITS[one.state]), count(one.in_flight), count(one.limit), one.advice or NOTHING)
+        for one in circuits
+    ]
+
+
+def _flow(calls: shapes.Calls) -> str:
+    said = f"{count(calls.in_flight)} of at most {count(calls.concurrency_max)} calls are under way."
+    if calls.pace:
+        said += f" {rate(calls.pace)} may leave per second."
+    if calls.throttled_seconds:
+        said += f" The API has asked for a pause: nothing leaves for another {seconds(calls.throttled_seconds)}."
+    asked = sum(one.throttled for one in calls.circuits)
+    return f"{said} It has asked for less {plural(asked, 'time')} since the start." if asked else said
+
+
 def calls_page(relay: shapes.Instance, calls: shapes.Calls) -> bytes:
     """How the API is."""
-    circuits = [(_OPERATIONS[one.operation], pill(*_CIRCUITS[one.state]), one.advice or NOTHING) for one in calls.circuits]
     operations = [
         (
             _OPERATIONS[one.operation],
@@ -206,9 +227,9 @@ def calls_page(relay: shapes.Instance, calls: shapes.Calls) -> bytes:
         relay,
         live(
             "calls",
-            p(f"{count(calls.in_flight)} of at most {count(calls.concurrency_max)} calls are under way."),
+            p(_flow(calls)),
             div(
-                grid("Does it serve?", ("for", "it", "what to check"), circuits),
+                grid("Does it serve?", CIRCUIT_HEADS, circuit_rows(calls.circuits), figures=(2, 3)),
                 grid("Tried again, by cause", ("cause", "calls"), failures, figures=(1,), empty="No call was."),
                 grid("Changes", ("at", "for", "it"), switches, empty="It has served all the time."),
                 class_="columns",

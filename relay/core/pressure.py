@@ -247,7 +247,7 @@ class Limits(msgspec.Struct, frozen=True):
 class Buffer:
     """What waits in lanes, and whether more may come."""
 
-    __slots__ = ("_is_full", "_limits", "byte_count", "crowded_lanes", "event_count", "lane_count")
+    __slots__ = ("_is_full", "_limits", "byte_count", "crowded_lanes", "event_count", "excused_lanes", "lane_count")
 
     def __init__(self, limits: Limits) -> None:
         """Begin empty."""
@@ -257,6 +257,7 @@ class Buffer:
         self.event_count = 0
         self.lane_count = 0
         self.crowded_lanes = 0  # lanes that hold as many events as one session may
+        self.excused_lanes = 0  # of these, those for which the others need not wait yet
 
     @property
     def is_full(self) -> bool:
@@ -267,6 +268,6 @@ class Buffer:
             self.byte_count >= limits.buffer_bytes_max * ratio
             or self.event_count >= limits.buffer_events_max * ratio
             or self.lane_count >= limits.lanes_max
-            or self.crowded_lanes > 0
+            or self.crowded_lanes > self.excused_lanes
         )
         return self._is_full

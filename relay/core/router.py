@@ -58,7 +58,7 @@ from relay.core.lane import IN_FLIGHT_FROM, Lane, State
 from relay.core.ledger import Taken
 from relay.core.memoir import Memoir
 from relay.core.memoir import restore as restore_lane
-from relay.core.parking import is_to_be_parked
+from relay.core.parking import is_excused, is_to_be_parked
 from relay.core.patience import MISCONFIGURED, Rules, begin_try, is_too_old, weigh
 from relay.core.policies import TooOld
 from relay.core.pressure import Buffer, Circuit, CircuitState, Limits
@@ -101,6 +101,7 @@ class Router:
         self.opening = self._turns.opening
         self.sending = self._turns.sending
         self.sessions_open = 0
+        self._excused: set[Lane] = set()  # full lanes that fail, and for which the source does not pause yet
         self.order_violations = 0
         self.lag_seconds = 0.0  # how late our own loop is; the pump says so
         self.extra_outcomes = 0  # of events, beyond one for each record: a record may say several things
@@ -257,12 +258,15 @@ class Router:
         """Set aside what failed for long and holds up everything, while the API serves others. To be called now and then."""
         is_held_up = self.buffer.crowded_lanes or any(one.is_window_full for one in self.assignments.values())
         if not is_held_up or self._turns.is_draining:
+            self._excuse(set())
             return []
         commands: list[Command] = []
-        for lane in self._turns.waiting():
+        waiting = self._turns.waiting()
+        for lane in waiting:
             if is_to_be_parked(lane, self._limits, self._rules, now):
                 self._turns.call_off(lane)
                 commands += self._park(lane, now)
+        self._excuse(self._excused.union(waiting))
         return commands
 
     def look_for_silence(self, now: float) -> None:
@@ -280,6 +284,12 @@ class Router:
                 commands += self._advance(lane, happened, now)
                 self._turns.depart(lane, now)
         return commands
+
+    def _excuse(self, lanes: set[Lane]) -> None:
+        """Of these lanes, those that are full let the source flow for now."""
+        limits = self._limits
+        self._excused = {lane for lane in lanes if lane.assignment.stage is not Stage.GONE and is_excused(lane, limits)}
+        self.buffer.excused_lanes = len(self._excused)
 
     def shed(self, now: float) -> list[Command]:
         """Thin out superseded pings, if that is wanted and events have filled the buffer for long while the API serves."""
@@ -499,6 +509,7 @@ class Router:
             buffer.crowded_lanes -= len(lane.waiting) >= self._limits.session_events_max
             self.sessions_open -= lane.session_id is not None
         self._turns.drop(assignment)
+        self._excuse(self._excused)
         return []
 
     # --- what comes from the API and from timers ----------------------------------------------------------------------------------
@@ -532,6 +543,8 @@ class Router:
             return [Announce(lane, Change.RETRIED, failure.cause, failure.status)]
         lane.failures += 1
         lane.failed_cause, lane.failed_status = failure.cause, failure.status
+        if len(lane.waiting) >= self._limits.session_events_max:
+            self._excuse({lane, *self._excused})
         backoff = self._rules.backoff
         asked = backoff.asked_seconds(failure.retry_after_seconds)
         commands: list[Command] = [Announce(lane, Change.RETRIED, failure.cause, failure.status)]

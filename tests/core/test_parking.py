@@ -69,6 +69,30 @@ def test_a_session_that_holds_up_everything_is_parked(busy: Driver) -> None:
     assert busy.assignment.ledger.outstanding_count == 0
 
 
+def test_others_flow_while_a_full_session_fails(busy: Driver) -> None:
+    """Else nobody would be served, and nobody could tell its trouble from an outage; up to twice its room, then the source pauses."""
+    assert busy.router.buffer.is_full
+    busy.answer(UNWELL, key="a")
+    assert not busy.router.buffer.is_full
+    busy.arrive("a", *[E.PING] * 3)
+    assert not busy.router.buffer.is_full
+    busy.arrive("a", E.PING)
+    busy.carry_out(busy.router.park(busy.now))
+    assert busy.router.buffer.is_full
+    busy.revoke()
+    assert not busy.router.buffer.is_full
+
+
+def test_where_there_is_no_more_room_there_is_no_more_patience(busy: Driver) -> None:
+    """A hot session is parked as soon as it is known that the API serves others, and not before."""
+    busy.arrive("a", *[E.PING] * 4)
+    busy.run(3.0, fails_for("a", driver=busy))
+    busy.carry_out(busy.router.park(busy.now))
+    assert busy.aside == []
+    bystander(busy, 5, fails_for("a", driver=busy))
+    assert busy.lane("a").state is State.PARKED
+
+
 def test_what_comes_later_stays_behind(busy: Driver) -> None:
     """Later events of a parked session are set aside, too, without a call; a sessionStart begins anew."""
     bystander(busy, 60, fails_for("a", driver=busy))

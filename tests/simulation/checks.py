@@ -17,6 +17,7 @@ from relay.core import memoir, receipts
 from relay.core.commands import Cause
 from relay.core.events import EventType
 from relay.core.inputs import Accepted, Lost, Misconfigured, Opened, TryAgain, Verdict
+from relay.core.parking import OVERRUN
 from relay.core.policies import TooOld
 from relay.core.reasons import Reason
 from relay.kafka.source import CommitPoint
@@ -322,7 +323,9 @@ class Account:
         self.figures.parked += 1
         if said.failed_since is not None:
             waited = self._clock() - said.failed_since
-            if waited < self.terms.park_after_seconds or self.served_at <= said.failed_since:
+            unsettled = sum(one.offset >= 0 and not one.is_settled for one in self.players[said.key])
+            is_patient = waited >= self.terms.park_after_seconds or unsettled >= OVERRUN * self.terms.session_events_max
+            if not is_patient or self.served_at <= said.failed_since:
                 raise Violation(f"{said} is parked after {waited:.2f} s, and the API last served at {self.served_at}")
 
     def stored(self, said: Said, reason: Reason) -> None:

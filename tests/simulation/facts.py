@@ -50,6 +50,7 @@ class Terms:
     may_forget: bool  # sessions that are silent for a while
     may_be_too_old: bool
     park_after_seconds: float
+    session_events_max: int
     repeat_seconds_max: float | None  # what was heard longer before a crash must not be repeated; None where nothing can be said
     age_seconds_max: float
     too_old: dict[EventType, TooOld]

@@ -166,6 +166,7 @@ class World:
             may_forget=rules.idle_seconds_max < SMALL_SECONDS,
             may_be_too_old=rules.age_seconds_max < SMALL_SECONDS,
             park_after_seconds=rules.park_after_seconds,
+            session_events_max=self.settings.limits.session_events_max,
             age_seconds_max=rules.age_seconds_max,
             too_old=rules.too_old,
             skipped_when_unknown=rules.skipped_when_unknown,

@@ -135,9 +135,10 @@ def test_an_event_goes_right_behind_a_ping_that_is_under_way(kept: Driver) -> No
     assert kept.waits == []
 
 
-def test_a_ping_that_failed_is_followed_by_another_one_soon(kept: Driver) -> None:
-    """Not by the same one: its time has passed. Nothing counts as an attempt."""
-    live(kept, 4 * MINUTE + 30, lambda _: TryAgain("status_503", 503) if len(said(kept)) == 1 else Accepted())
+@pytest.mark.parametrize("failure", [TryAgain("status_503", 503), TryAgain("status_429", 429, retry_after_seconds=1.0)], ids=["503", "429"])
+def test_a_ping_that_failed_is_followed_by_another_one_soon(kept: Driver, failure: TryAgain) -> None:
+    """Not by the same one: its time has passed, also where the API asks for less. Nothing counts as an attempt."""
+    live(kept, 4 * MINUTE + 30, lambda _: failure if len(said(kept)) == 1 else Accepted())
     assert [seconds for _, _, seconds in said(kept)] == pytest.approx([240, 255], abs=3)
     live(kept, 4 * MINUTE)
     assert [seconds for _, _, seconds in said(kept)] == pytest.approx([240, 255, 495], abs=5)

@@ -100,6 +100,14 @@ def of_program() -> dict[str, Any]:
     return made
 
 
+def secret_settings() -> str:
+    """The settings of the program that hold secrets: the chart refuses them where they would stand in a ConfigMap."""
+    from relay.settings import known_settings  # noqa: PLC0415  # found once the path is set
+
+    secret = sorted(".".join(path) for path, field in known_settings().items() if "SecretStr" in str(field.annotation))
+    return "# Made by helm/schema.py: settings of the program that are secrets.\n" + "".join(f"- {name}\n" for name in secret)
+
+
 def _is_beyond_helm(name: str, value: object) -> bool:
     """Go's expressions repeat a thousand times at most; such a pattern is left to the program."""
     return name == "pattern" and any(int(most) > _REPEATS_MAX for most in re.findall(r",(\d+)}", str(value)))
@@ -145,11 +153,11 @@ def _complain_of_silence(properties: Mapping[str, Any], path: Path_) -> None:
 def main() -> int:
     """Write or compare."""
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-    file = CHART / "values.schema.json"
-    made = make()
+    made = {CHART / "values.schema.json": make(), CHART / "files" / "secret-settings.yaml": secret_settings()}
     if "--check" in sys.argv[1:]:
-        return 0 if file.read_text("utf-8") == made else 1
-    file.write_text(made, "utf-8")
+        return 0 if all(file.is_file() and file.read_text("utf-8") == text for file, text in made.items()) else 1
+    for file, text in made.items():
+        file.write_text(text, "utf-8")
     return 0
 
 

@@ -8,13 +8,14 @@ from typing import Any
 import jsonschema
 import pytest
 import yaml
-from deployment.tooling import CHART, Render
+from deployment.tooling import CHART, Render, Run
 
 from relay.settings import Settings, known_settings, load
 from relay.settings.sources import from_file
 
 CASES = sorted((CHART / "ci").glob("*-values.yaml"))
 MINIMAL = CHART / "ci" / "minimal-values.yaml"
+SECRET = [tuple(name.split(".")) for name in yaml.safe_load((CHART / "files" / "secret-settings.yaml").read_text("utf-8"))]
 
 
 def settings_of(objects: list[dict[str, Any]], folder: Path) -> Settings:
@@ -106,10 +107,34 @@ def test_defaults_of_the_chart_are_those_of_the_program(render: Render, tmp_path
     assert settings.admin.port == 8080
 
 
+@pytest.mark.parametrize("path", SECRET, ids="__".join)
+def test_a_secret_is_refused_among_settings_and_taken_from_a_secret(path: tuple[str, ...], run_tool: Run, tmp_path: Path) -> None:
+    """Whatever setting of the program is a secret: given as a setting it would stand in a ConfigMap; from a Secret it comes as a file."""
+    given: Any = {"name": "word"} if path[-1] in {"headers", "form"} else "word"
+    for part in reversed(path):
+        given = {part: given}
+    file = tmp_path / "values.yaml"
+    file.write_text(yaml.safe_dump({"settings": given}), "utf-8")
+    refused = run_tool("helm", "template", "r", CHART, "--values", MINIMAL, "--values", file, check=False)
+    assert refused.returncode != 0
+    assert "would stand in a ConfigMap" in refused.stderr
+    setting = {"setting": "__".join(path), "existingSecret": "s", "key": "k"}
+    file.write_text(yaml.safe_dump({"secrets": {"fromSecrets": [setting]}}), "utf-8")
+    rendered = run_tool("helm", "template", "r", CHART, "--values", MINIMAL, "--values", file).stdout
+    assert f'path: "{"__".join(path)}"' in rendered
+
+
+def test_a_further_file_is_where_a_setting_may_point_to(render: Render, tmp_path: Path) -> None:
+    """A mapping that stands in the values is a file for the program."""
+    values = {"files": {"mapping.yaml": "# words\n"}, "settings": {"input": {"mapping": "/etc/relay/config/mapping.yaml"}}}
+    settings = settings_of(render(MINIMAL, values=values), tmp_path)
+    assert Path(settings.input.mapping).read_text("utf-8") == "# words\n"
+
+
 def test_every_setting_can_be_reached(render: Render, tmp_path: Path) -> None:
     """A value for each setting of the program passes the schema of the chart, and stands in the program's file under its name."""
     schema = json.loads((CHART / "values.schema.json").read_text("utf-8"))["properties"]["settings"]
-    kept_apart = {("kafka", "group_instance_id"), ("api", "headers"), ("oauth", "client_secret")}  # a name for each pod; secrets
+    kept_apart = {("kafka", "group_instance_id"), *SECRET}  # a name for each pod
     given: dict[str, Any] = {}
     for path in known_settings().keys() - kept_apart:
         tree, inner = given, schema

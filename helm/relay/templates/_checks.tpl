@@ -16,11 +16,17 @@
 {{- end -}}
 {{- end -}}
 {{- end -}}
-{{- if dig "api" "headers" dict .Values.settings -}}
-{{- fail "settings.api.headers would stand in a ConfigMap: use secrets.fromSecrets with the setting api__headers__NAME, or secrets.inline" -}}
-{{- end -}}
 {{- if dig "oauth" "client_secret" "" .Values.settings -}}
 {{- fail "settings.oauth.client_secret would stand in a ConfigMap: use secrets.oauth" -}}
+{{- end -}}
+{{- range $path := $.Files.Get "files/secret-settings.yaml" | fromYamlArray -}}
+{{- $given := $.Values.settings -}}
+{{- range $name := splitList "." $path -}}
+{{- if kindIs "map" $given -}}{{- $given = get $given $name -}}{{- else -}}{{- $given = "" -}}{{- end -}}
+{{- end -}}
+{{- if $given -}}
+{{- fail (printf "settings.%s would stand in a ConfigMap: use secrets.fromSecrets with the setting %s, or secrets.inline" $path ($path | replace "." "__")) -}}
+{{- end -}}
 {{- end -}}
 {{- if and .Values.secrets.oauth.existingSecret (not (dig "oauth" "token_url" "" .Values.settings)) -}}
 {{- fail "secrets.oauth is set, and settings.oauth.token_url is not: nobody would ask for a token" -}}

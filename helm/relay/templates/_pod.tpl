@@ -13,6 +13,9 @@ metadata:
   annotations:
     kubectl.kubernetes.io/default-container: relay
     checksum/config: {{ include "relay.settings" . | sha256sum }}
+    {{- with .Values.files }}
+    checksum/files: {{ toYaml . | sha256sum }}
+    {{- end }}
     {{- with .Values.secrets.inline }}
     checksum/inline: {{ toYaml . | sha256sum }}
     {{- end }}

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Coroutine, Generator, Mapping, Sequence
 from contextlib import AsyncExitStack, ExitStack, contextmanager, suppress
 from functools import partial
-from typing import TypedDict
+from typing import TYPE_CHECKING, TypedDict
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
@@ -27,6 +27,7 @@ from relay.api.dialect import Dialect
 from relay.api.edge import MediaEdge
 from relay.api.edge_words import VOCABULARY
 from relay.api.token_endpoint import Application, NoToken, Token, TokenEndpoint
+from relay.api.traced import Traced
 from relay.api.transport import Transport, stock_transport, tls_context
 from relay.check.api import Reach
 from relay.check.findings import Report
@@ -71,6 +72,9 @@ from relay.readings import watch
 from relay.settings import Settings, masked, reread
 from relay.tap.following import follow
 from relay.tap.lines import Filter, Line, Lines
+
+if TYPE_CHECKING:
+    from relay.observe.tracing import Tracing
 
 log = logging.getLogger("relay.app")
 
@@ -238,7 +242,9 @@ class App:
         if tokens is not None:
             stack.push_async_callback(tokens.stop)
             tokens.start(self._failed)
-        calls = Calls(_authorized(settings, client, tokens), observe=self.tallies.request)
+        traces = _traces(settings, self.tallies, stack)
+        traced = client if traces is None else Traced(client, traces)
+        calls = Calls(_authorized(settings, client, traced, tokens), observe=self.tallies.request)
         stack.push_async_callback(calls.stop)
         memoirs = _memoirs(settings, kafka, self.tallies, loop)
         stack.callback(memoirs.close)
@@ -272,6 +278,7 @@ class App:
             leaving_seconds_max=settings.kafka.revoke_seconds_max,
             idle_seconds_max=settings.session.idle_seconds_max,
             witness=self.witness,
+            traces=traces,
         )
         decoder.tell(pump.read_on)
         calls.report_to(self.witness.answering(pump.put), self._failed)
@@ -449,12 +456,12 @@ def _application(settings: Settings) -> Application:
     )
 
 
-def _authorized(settings: Settings, client: ApiClient, tokens: Tokens | None) -> Performs:
-    """The client as it is, unless it carries something that may change."""
+def _authorized(settings: Settings, client: ApiClient, traced: Performs, tokens: Tokens | None) -> Performs:
+    """The client as it is, traced or not, unless it carries something that may change."""
     if tokens is not None:
-        return Authorized(client, tokens)
+        return Authorized(traced, tokens)
     if "secrets" not in settings.source_of(("api", "headers")):
-        return client
+        return traced
     current = settings
 
     def read() -> bool:
@@ -463,7 +470,24 @@ def _authorized(settings: Settings, client: ApiClient, tokens: Tokens | None) ->
         client.carry(_headers(current))
         return _headers(current) != _headers(former)
 
-    return Authorized(client, SecretHeaders(read))
+    return Authorized(traced, SecretHeaders(read))
+
+
+def _traces(settings: Settings, tallies: Tallies, stack: AsyncExitStack) -> "Tracing | None":
+    """What keeps traces, if they are wanted. The library is imported only then."""
+    tracing = settings.tracing
+    if tracing.endpoint is None:
+        return None
+    try:
+        from relay.observe.collector import Collector  # noqa: PLC0415  # an extra
+        from relay.observe.tracing import Tracing  # noqa: PLC0415  # likewise
+    except ImportError as error:
+        raise SettingsError("RELAY_TRACING__ENDPOINT: needs an extra; install it: pip install 'relay[tracing]'") from error
+    collector = Collector(tracing.endpoint, sample_ratio=tracing.sample_ratio, version=relay.__version__)
+    stack.push_async_callback(collector.close)
+    traces = Tracing(collector.provider, tallies, relation=tracing.relation)
+    stack.callback(traces.stop)
+    return traces
 
 
 def _reread(settings: Settings) -> Settings:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Protocol, TypeAlias
 
-from relay.core.commands import OpenSession, SendEvent
+from relay.core.commands import Command, OpenSession, SendEvent
 from relay.core.events import Record, Said, SessionKey
 from relay.core.memoir import Memoir
 from relay.kafka.dead_letters import DeadLetter
@@ -59,6 +59,18 @@ class StoresLetters(Protocol):
 
     def put(self, letter: DeadLetter, stored: Callable[[], None]) -> None:
         """Write a letter; call back once Kafka has confirmed it."""
+        ...
+
+
+class KeepsTraces(Protocol):
+    """The traces' face."""
+
+    def watching(self, performers: Mapping[type[Command], Callable[..., None]]) -> Mapping[type[Command], Callable[..., None]]:
+        """Performers in place of some of these, which tell the traces as well."""
+        ...
+
+    def context_of(self, topic: str, partition: int, record: Record) -> str:
+        """The context for the dead letter of a record."""
         ...
 
 

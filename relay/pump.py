@@ -56,7 +56,7 @@ from relay.keeper import Keeper, finished_before
 from relay.observe.metrics import Tallies
 from relay.observe.reporting import Reporter
 from relay.observe.witness import Witness
-from relay.ports import Flows, Handle, KeepsMemoirs, Loop, Reads, StartsCalls, StoresLetters
+from relay.ports import Flows, Handle, KeepsMemoirs, KeepsTraces, Loop, Reads, StartsCalls, StoresLetters
 
 log = logging.getLogger("relay.pump")
 
@@ -86,6 +86,7 @@ class Pump:
         idle_seconds_max: float = 1800.0,
         letter_bytes_max: int = 64 * 2**20,
         witness: Witness | None = None,
+        traces: KeepsTraces | None = None,
         random: Random | None = None,
         clock: Callable[[], float] = time.monotonic,
         wall_clock: Callable[[], float] = time.time,
@@ -146,6 +147,9 @@ class Pump:
             Forget: self._keeper.forget,
             Announce: self._reporter.announce,
         }
+        self._traces = traces
+        if traces is not None:
+            self._perform |= traces.watching(self._perform)
         self._receive: dict[type[SourceMessage], Callable[..., None]] = {
             Fetched: self._fetched,
             PartitionsAssigned: self._assigned,
@@ -289,6 +293,7 @@ class Pump:
             status=aside.status,
             first_tried_at=int((wall - (self.last_pass_at - aside.first_tried_at)) * 1000) if aside.first_tried_at else 0,
             set_aside_at=int(wall * 1000),
+            trace="" if self._traces is None else self._traces.context_of(assignment.topic, assignment.partition, record),
         )
         self._reporter.set_aside(aside)
         self._letters.put(letter, lambda: self._stored(aside))

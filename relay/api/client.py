@@ -12,13 +12,13 @@ import time
 from collections.abc import Callable, Mapping
 from email.utils import parsedate_to_datetime
 from functools import partial
-from typing import Final
+from typing import Final, TypeAlias
 
 import httpx
 
 from relay.api.calls import Broke, Hear
 from relay.api.connection import Answer as RawAnswer
-from relay.api.connection import encode_head
+from relay.api.connection import encode_head, encode_header
 from relay.api.dialect import ApiCall, Dialect, Untranslatable
 from relay.api.transport import Destination, Transport
 from relay.core.commands import OpenSession, SendEvent
@@ -35,6 +35,8 @@ _CAUSES: Final[tuple[tuple[type[httpx.TransportError], str], ...]] = (
     (httpx.RemoteProtocolError, "protocol"),
 )
 _OK: Final = range(200, 300)
+
+Header: TypeAlias = tuple[bytes, bytes]
 
 
 class ApiClient:
@@ -55,7 +57,7 @@ class ApiClient:
         self._direct = transport if isinstance(transport, Transport) else None
         self._dialect = dialect
         self._url = httpx.URL(url)
-        self._timeout = dict.fromkeys(("connect", "read", "write", "pool"), timeout_seconds)
+        self._timeout: dict[str, float | None] = dict.fromkeys(("connect", "read", "write", "pool"), timeout_seconds)
         self._headers: list[tuple[bytes, bytes]] = []
         self._destination = Destination(self._url, b"", self._timeout)
         self.carry(headers or {})
@@ -67,28 +69,31 @@ class ApiClient:
         self._headers = [(name.encode("ascii"), value.encode("latin-1")) for name, value in (own | dict(headers)).items()]
         self._destination = Destination(self._url, encode_head(self._headers), self._timeout)
 
-    def begin(self, command: OpenSession | SendEvent, hear: Hear, broke: Broke) -> bool:
+    def begin(self, command: OpenSession | SendEvent, hear: Hear, broke: Broke, also: Header | None = None) -> bool:
         """Carry out a command on a connection that is at hand; False when there is none, or when something is odd about the command."""
         if self._direct is None:
             return False
         try:
             call = self._dialect.sending(command) if isinstance(command, SendEvent) else self._dialect.opening(command)
             heard = partial(self._heard, command, hear, broke)
-            return self._direct.post_at_once(self._destination, call.target, call.body, heard)
+            destination = self._destination
+            if also is not None:
+                destination = destination._replace(head=destination.head + encode_header(also))
+            return self._direct.post_at_once(destination, call.target, call.body, heard)
         except (Untranslatable, httpx.LocalProtocolError):
             return False
 
-    async def perform(self, command: OpenSession | SendEvent) -> tuple[Verdict, int]:
-        """Carry out a command: what its answer means, and the status (0 without an answer)."""
+    async def perform(self, command: OpenSession | SendEvent, also: Header | None = None) -> tuple[Verdict, int]:
+        """Carry out a command: what its answer means, and the status (0 without an answer). One more header may go with it."""
         try:
-            return await self._perform(command)
+            return await self._perform(command, () if also is None else (also,))
         except Untranslatable as untranslatable:
             return Refused(0, str(untranslatable), Reason.UNTRANSLATABLE), 0
 
-    async def _perform(self, command: OpenSession | SendEvent) -> tuple[Verdict, int]:
+    async def _perform(self, command: OpenSession | SendEvent, also: tuple[Header, ...]) -> tuple[Verdict, int]:
         if isinstance(command, SendEvent):
-            return self._judge(command, await self._post(self._dialect.sending(command)))
-        return self._judge(command, await self._post(self._dialect.opening(command), reads_success=True))
+            return self._judge(command, await self._post(self._dialect.sending(command), also))
+        return self._judge(command, await self._post(self._dialect.opening(command), also, reads_success=True))
 
     def _judge(self, command: OpenSession | SendEvent, answer: Answer | Unreachable) -> tuple[Verdict, int]:
         if answer is ACCEPTED_ANSWER:
@@ -123,11 +128,11 @@ class ApiClient:
 
     # --- by way of any other ------------------------------------------------------------------------------------------------------
 
-    async def _post(self, call: ApiCall, *, reads_success: bool = False) -> Answer | Unreachable:
+    async def _post(self, call: ApiCall, also: tuple[Header, ...], *, reads_success: bool = False) -> Answer | Unreachable:
         request = httpx.Request(
             "POST",
             self._url,
-            headers=[*self._headers, (b"content-length", b"%d" % len(call.body))],
+            headers=[*self._headers, *also, (b"content-length", b"%d" % len(call.body))],
             stream=httpx.ByteStream(call.body),
             extensions={"timeout": self._timeout, "target": call.target},
         )

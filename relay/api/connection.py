@@ -93,6 +93,11 @@ def encode_head(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
     return b"".join(_lines[header][0] + b"\r\n" for header in headers)
 
 
+def encode_header(header: tuple[bytes, bytes]) -> bytes:
+    """One header that is another for each request; it is not remembered. Whoever makes it answers for what is in it."""
+    return b"%b: %b\r\n" % header
+
+
 def encode_post(target: bytes, head: bytes, body: bytes) -> bytes:
     """A whole POST with such a head: byte for byte what `encode_request` makes of the same request."""
     if target.translate(None, VISIBLE):

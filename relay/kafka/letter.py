@@ -39,6 +39,7 @@ class DeadLetter(msgspec.Struct, frozen=True, gc=False):
     status: int = 0
     first_tried_at: int = 0  # Unix milliseconds
     set_aside_at: int = 0  # Unix milliseconds
+    trace: str = ""  # the context of its span, where traces are kept
 
 
 class Written(msgspec.Struct, frozen=True, gc=False):
@@ -90,6 +91,8 @@ def _own_headers(letter: DeadLetter, version: str) -> Headers:
         if number:
             headers.append((f"relay.{name}", str(number)))
     headers += [("relay.set_aside_at", str(letter.set_aside_at)), ("relay.version", version)]
+    if letter.trace:
+        headers.append(("relay.traceparent", letter.trace))
     return headers
 
 

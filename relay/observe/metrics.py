@@ -3,6 +3,7 @@
 In: counts from the loop's thread, and functions that read what others know. Out: the text of `/metrics`.
 """
 
+import time
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import accumulate
@@ -13,6 +14,7 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.metrics_core import Metric as Family
 from prometheus_client.registry import Collector
+from prometheus_client.samples import Exemplar
 
 from relay.core.commands import Change
 from relay.observe.catalogue import CATALOGUE, PREFIX, SECONDS_BUCKETS, Kind, Metric
@@ -42,17 +44,22 @@ class Tally:
 class Histogram:
     """How long, in buckets."""
 
-    __slots__ = ("counts", "total")
+    __slots__ = ("counts", "examples", "total")
 
     def __init__(self) -> None:
         """Begin with nothing."""
         self.counts = [0] * (len(SECONDS_BUCKETS) + 1)
         self.total = 0.0
+        self.examples: dict[int, Exemplar] = {}  # the latest trace for a bucket, where traces are kept
 
     def observe(self, seconds: float) -> None:
         """Count a duration."""
         self.counts[bisect_left(SECONDS_BUCKETS, seconds)] += 1
         self.total += seconds
+
+    def exemplify(self, seconds: float, trace_id: str) -> None:
+        """Name a trace in which it took as long."""
+        self.examples[bisect_left(SECONDS_BUCKETS, seconds)] = Exemplar({"trace_id": trace_id}, seconds, time.time())
 
     def quantile(self, share: float) -> float:
         """How long at most this share took, by interpolation within a bucket; 0 when nothing was measured."""
@@ -134,6 +141,14 @@ class Tallies:
         if durations is None:
             durations = self.request_seconds[operation] = Histogram()
         durations.observe(seconds)
+
+    def request_example(self, operation: str, seconds: float, trace_id: str) -> None:
+        """A trace of a request that took so long."""
+        self.request_seconds.setdefault(operation, Histogram()).exemplify(seconds, trace_id)
+
+    def delivery_example(self, seconds: float, trace_id: str) -> None:
+        """A trace of an event that was delivered so long after its record was appended."""
+        self.end_to_end.exemplify(seconds, trace_id)
 
     def request_quantiles(self, *shares: float) -> tuple[float, ...]:
         """How long at most each of these shares of all requests took."""
@@ -254,6 +269,8 @@ def _empty(metric: Metric) -> CounterMetricFamily | GaugeMetricFamily | Histogra
             return HistogramMetricFamily(metric.name, metric.help, labels=metric.labels)
 
 
-def _cumulative(histogram: Histogram) -> Iterator[tuple[str, float]]:
+def _cumulative(histogram: Histogram) -> Iterator[tuple[str, float] | tuple[str, float, Exemplar]]:
     bounds = [*(str(bound) for bound in SECONDS_BUCKETS), "+Inf"]
-    return zip(bounds, accumulate(histogram.counts), strict=True)
+    for place, (bound, count) in enumerate(zip(bounds, accumulate(histogram.counts), strict=True)):
+        example = histogram.examples.get(place)
+        yield (bound, count) if example is None else (bound, count, example)

@@ -67,6 +67,13 @@ def _registry_urls(text: str) -> str:
     return ",".join(urls)
 
 
+def _endpoint(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.username or parts.password:
+        raise ValueError("expected http:// or https:// and a host, without name and password")
+    return url
+
+
 def _existing_file(path: str) -> str:
     if not Path(path).is_file():
         raise ValueError("there is no such file; mount it there or correct the path")
@@ -531,6 +538,26 @@ class AdminSettings(Group):
         ge=0,
         le=20_000,
         description="Of how many player sessions a time line is kept, up to 200 rows each (about 40 kB); 0 keeps none.",
+    )
+
+
+class TracingSettings(Group):
+    """Spans for a collector of OpenTelemetry. Off without an endpoint; needs the extra `relay[tracing]`."""
+
+    endpoint: Annotated[str, AfterValidator(_endpoint)] | None = Field(
+        default=None,
+        description="Where spans go: the whole URL of OTLP over HTTP, such as `http://collector:4318/v1/traces`. Headers for it come from"
+        " `OTEL_EXPORTER_OTLP_HEADERS`, further attributes of the process from `OTEL_RESOURCE_ATTRIBUTES`.",
+    )
+    sample_ratio: float = Field(
+        default=0.01,
+        ge=0,
+        le=1,
+        description="The share of records that are traced; with the relation `parent` of those without a context.",
+    )
+    relation: Literal["link", "parent"] = Field(
+        default="link",
+        description="What a record's span is to the context in its headers: linked to it, in a trace of its own, or below it.",
     )
 
 

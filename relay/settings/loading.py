@@ -28,6 +28,7 @@ from relay.settings.groups import (
     OAuthSettings,
     RetrySettings,
     SessionSettings,
+    TracingSettings,
 )
 from relay.settings.problems import explain, origin
 from relay.settings.sources import (
@@ -70,6 +71,7 @@ class Settings(BaseSettings):
     input: InputSettings = InputSettings()
     admin: AdminSettings = AdminSettings()
     log: LogSettings = LogSettings()
+    tracing: TracingSettings = TracingSettings()
     drain_seconds_max: float = Field(
         default=20, ge=0, le=600, description="How long a stop waits for calls under way before it gives them up."
     )

@@ -200,10 +200,10 @@ class Rig:
         """Settings from such an environment."""
         return load(None, environ=environ)
 
-    def produce(self, records: Sequence[Produced], topic: str = TOPIC) -> None:
+    def produce(self, records: Sequence[Produced], topic: str = TOPIC, **headers: bytes) -> None:
         """Write records; the relay owes an outcome for each of those in its topic."""
         for key, value in records:
-            self._producer.produce(topic, key=key, value=value, headers=[("note", HEADER.encode())])
+            self._producer.produce(topic, key=key, value=value, headers=[("note", HEADER.encode()), *headers.items()])
         assert self._producer.flush(20) == 0
         self._expected += len(records) if topic == TOPIC else 0
 

@@ -1,0 +1,34 @@
+"""The way of spans to a collector: OTLP over HTTP, in batches, on the library's own thread.
+
+In: where it is. Out: a provider of spans. What the collector does not take in time is dropped: nothing waits for it.
+"""
+
+import asyncio
+import threading
+from typing import Final
+
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor
+from opentelemetry.sdk.trace.sampling import ParentBased, TraceIdRatioBased
+
+EXPORT_SECONDS_MAX: Final = 5.0
+CLOSE_SECONDS_MAX: Final = 2.0  # after a drain; what has not left by then is lost
+
+
+class Collector:
+    """Owns the provider, which is nobody else's: the library's global one stays as it is."""
+
+    def __init__(self, endpoint: str, *, sample_ratio: float, version: str) -> None:
+        """Send to this URL; nothing leaves before there are spans."""
+        resource = Resource.create({"service.name": "relay", "service.version": version})
+        self.provider = TracerProvider(sampler=ParentBased(TraceIdRatioBased(sample_ratio)), resource=resource, shutdown_on_exit=False)
+        exporter = OTLPSpanExporter(endpoint=endpoint, timeout=EXPORT_SECONDS_MAX)
+        self.provider.add_span_processor(BatchSpanProcessor(exporter))
+
+    async def close(self) -> None:
+        """Send what is left, and wait no longer than a moment."""
+        thread = threading.Thread(target=self.provider.shutdown, name="relay-traces", daemon=True)
+        thread.start()
+        await asyncio.to_thread(thread.join, CLOSE_SECONDS_MAX)

@@ -96,8 +96,8 @@ class MappedInput:
     def _elements(self, value: dict[str, Any]) -> list[Any]:
         assert self._mapping.each is not None
         found = self._evaluate(self._mapping.each, value, "each")
-        if type(found) is not list:
-            raise Unreadable(Reason.INVALID_EVENT, "each: expected a list of raw events")
+        if type(found) is not list or not all(type(one) is dict for one in found):
+            raise Unreadable(Reason.INVALID_EVENT, "each: expected a list of raw events, each of them an object")
         return found
 
     def _events(self, rule: RuleOf, event: Any, record: Record) -> list[tuple[str, PlayerEvent]]:
@@ -108,7 +108,7 @@ class MappedInput:
             raise Unreadable(Reason.INVALID_EVENT, "playhead: there is no value; give it a default if that may be")
         try:
             return [(send.kind, one) for send in rule.sends for one in send.events(event, playhead, ts, record)]
-        except (Failed, Misfit) as failed:
+        except (Failed, Misfit, RecursionError) as failed:
             raise Unreadable(Reason.INVALID_EVENT, f"{rule.where}: {failed}") from None
 
     def _ts(self, event: Any, record: Record) -> int:
@@ -139,7 +139,7 @@ class MappedInput:
     def _evaluate(self, evaluate: Any, event: Any, where: str) -> Any:
         try:
             return evaluate(event)
-        except Failed as failed:
+        except (Failed, RecursionError) as failed:
             raise Unreadable(Reason.INVALID_EVENT, f"{where}: {failed}") from None
 
     def _unknown(self, name: Any, *, is_listed: bool) -> str:

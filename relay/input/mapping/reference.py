@@ -93,9 +93,8 @@ def _type(field: Object[str, Any]) -> str:
     if field.get("type") == "object":
         inner = field.get("additionalProperties")
         return f"object of {_type(inner)}" if isinstance(inner, dict) else "object"
-    return {"string": "text", "boolean": "`true` or `false`", "integer": "integer"}.get(
-        field.get("type", ""), field.get("type", "anything")
-    )
+    kind = str(field.get("type", "anything"))
+    return {"string": "text", "boolean": "`true` or `false`"}.get(kind, kind)
 
 
 def _vocabulary() -> list[str]:

@@ -181,6 +181,6 @@ def choose(rules: list[RuleOf], event: Any) -> RuleOf | None:
         try:
             if rule.when is None or is_true(rule.when(event)):
                 return rule
-        except Failed as failed:
+        except (Failed, RecursionError) as failed:
             raise Unreadable(Reason.INVALID_EVENT, f"{rule.where}.when: {failed}") from None
     return None

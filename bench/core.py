@@ -3,7 +3,7 @@
 In: nothing. Out: two tables, and where the time goes. The core is driven as the pump drives it: records in batches through `handle`, then
 `turns`, then the answers of all calls under way. Nothing else is measured: no JSON is read or written, nothing is sent.
 
-    python bench/core.py [--profile]
+    python bench/core.py [--order drop_repeats] [--profile]
 """
 
 import argparse
@@ -28,6 +28,7 @@ from relay.core.inputs import Accepted, Answered, Arrived, Assigned, Opened
 from relay.core.patience import Rules
 from relay.core.pressure import Limits
 from relay.core.router import Router
+from relay.core.sequence import Order, Policy
 from relay.core.starts import Starts
 
 LANES = 2_000
@@ -47,9 +48,18 @@ PARAMS = (
 )
 
 
+class Chosen:
+    """What the command line says."""
+
+    policy = Policy.SEND  # as by default
+
+
+chosen = Chosen()
+
+
 def router() -> tuple[Router, Assignment]:
     """A router with one partition."""
-    made = Router(limits=Limits(), rules=Rules(), starts=Starts(required=frozenset()))
+    made = Router(limits=Limits(), rules=Rules(), starts=Starts(required=frozenset()), order=Order(policy=chosen.policy))
     assignment = Assignment("player-events", 0)
     made.handle(Assigned(assignment), 0.0)
     return made, assignment
@@ -63,8 +73,8 @@ def events() -> list[tuple[SessionKey, PlayerEvent]]:
     keys = [SessionKey(f"{number:036d}") for number in range(LANES)]
     for kind in kinds:
         for key in keys:
-            record = Record(len(said), key=b"k" * 36, value=b"x" * 200)
-            said.append((key, PlayerEvent(kind, 12.5, 1_700_000_012_500, record=record)))
+            record = Record(len(said), key=b"k" * 36, value=b"%0200d" % len(said))
+            said.append((key, PlayerEvent(kind, 12.5, 1_700_000_012_500 + len(said), record=record)))
     return said
 
 
@@ -141,8 +151,12 @@ def profile(said: list[tuple[SessionKey, PlayerEvent]], lines: int = 14) -> str:
 def main() -> int:
     """Measure, print, and say whether it is cheap enough."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        "--order", choices=("ignore", "send", "drop_repeats"), default="send", help="RELAY_INPUT__ORDER (default: %(default)s)"
+    )
     parser.add_argument("--profile", action="store_true", help="also say where the time goes")
     options = parser.parse_args()
+    chosen.policy = Policy(options.order)
     print(f"Python {platform.python_version()}, {platform.machine()}, {os.cpu_count()} cores\n")
 
     before = resident_bytes()

@@ -38,6 +38,7 @@ from relay.core.patience import Rules
 from relay.core.policies import skipped_when_unknown, too_old_by_kind
 from relay.core.pressure import Limits
 from relay.core.router import Router
+from relay.core.sequence import Order, Policy
 from relay.core.silence import KeepAlive
 from relay.core.starts import Starts
 from relay.errors import RelayError, SettingsError
@@ -371,6 +372,12 @@ def _router(settings: Settings, dialect: Dialect) -> Router:
             skipped_when_unknown=skipped_when_unknown(retry.unknown_outcome),
         ),
         starts=Starts(required=dialect.required_start_params, defaults=session.start_params, may_join=session.without_start == "open"),
+        order=Order(
+            policy=Policy(settings.input.order),
+            sequence_header=settings.input.sequence_header,
+            window_seconds=settings.input.reorder_seconds_max,
+            window_events=settings.input.reorder_events_max,
+        ),
     )
 
 

@@ -139,6 +139,9 @@ class Change(StrEnum):
     PINGED = "pinged"  # the relay kept it alive for a silent player
     SUSPENDED = "suspended"  # the relay ended its API session, for its player was silent or it was too old
     SKIPPED_UNKNOWN = "skipped_unknown"  # the answer was lost, and nothing goes again
+    CAME_LATE = "came_late"  # an event came in behind one that follows it
+    CAME_TWICE = "came_twice"  # an event came in that came in a moment before
+    SCATTERED = "scattered"  # the same session lives in another partition of the topic
 
 
 class Announce(msgspec.Struct, frozen=True, gc=False):

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from relay.core.events import ApiSessionId, Derived, Details, PlayerEvent, SessionKey
     from relay.core.pressure import Circuit
     from relay.core.reasons import Reason
+    from relay.core.sequence import Sequence
 
 
 class State(IntEnum):
@@ -96,11 +97,14 @@ class Lane:
         "last_offset",
         "last_playhead",
         "last_ts",
+        "latest_digest",
+        "latest_ts",
         "opened_at",
         "openings",
         "playback",
         "route",
         "sent_offset",
+        "sequence",
         "served_seen",
         "session_id",
         "silence",
@@ -121,6 +125,11 @@ class Lane:
         self.state = State.ABSENT
         self.waiting: list[PlayerEvent] = []  # a list, not a deque: an idle lane costs 56 bytes instead of 760
         self.active_at = 0.0
+
+        # What came in, where somebody looks at its order.
+        self.latest_ts = -1
+        self.latest_digest = 0
+        self.sequence: Sequence | None = None
 
         # What the relay knows of the API session.
         self.session_id: ApiSessionId | None = None

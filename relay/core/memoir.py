@@ -19,6 +19,7 @@ from relay.core.events import Derived, Details, EventType, as_session_id
 from relay.core.lane import Lane, Silence, State
 from relay.core.playback import PLAYBACK_STATES, Playback
 from relay.core.reasons import Reason
+from relay.core.sequence import lowest_waiting
 from relay.core.split import Letter, Split
 
 VERSION: Final = 1
@@ -202,8 +203,8 @@ def _done(lane: Lane, unlisted: list[tuple[int, Reason]]) -> int:
     ledger = lane.assignment.ledger
     if ledger.end is None or ledger.end <= lane.last_offset:
         return lane.done_offset
-    head = lane.waiting[0].record if lane.waiting else None
-    unfinished = [offset for offset, _ in unlisted[:1]] + [head.offset for head in (head,) if head is not None]
+    lowest = lowest_waiting(lane)
+    unfinished = [offset for offset, _ in unlisted[:1]] + ([] if lowest is None else [lowest])
     return max(lane.done_offset, min([lane.last_offset, *(offset - 1 for offset in unfinished)]))
 
 

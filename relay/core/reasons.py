@@ -44,3 +44,4 @@ class Skipped(StrEnum):
 
     FINISHED_BEFORE = "finished_before"  # before a restart
     READ_AGAIN = "read_again"  # Kafka handed the same record over once more
+    REPEATED = "repeated"  # its producer said the same a moment before, and RELAY_INPUT__ORDER drops that

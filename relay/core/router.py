@@ -64,6 +64,7 @@ from relay.core.policies import TooOld
 from relay.core.pressure import Buffer, Circuit, CircuitState, Limits
 from relay.core.reasons import Dropped, Skipped
 from relay.core.replays import end_of, next_again
+from relay.core.sequence import Found, Order, Policy, Sequencing, is_displaced, is_replayed
 from relay.core.session import Happened, advance
 from relay.core.shedding import Overload, superseded
 from relay.core.silence import Silences
@@ -93,7 +94,7 @@ _NEXT_TOO_OLD: Final = {TooOld.DROP: NextTooOld(is_dropped=True), TooOld.SET_ASI
 class Router:
     """All lanes of this process."""
 
-    def __init__(self, *, limits: Limits, rules: Rules, starts: Starts) -> None:
+    def __init__(self, *, limits: Limits, rules: Rules, starts: Starts, order: Order | None = None) -> None:
         """Begin with no partition."""
         self.assignments: dict[tuple[str, int], Assignment] = {}
         self.buffer = Buffer(limits)
@@ -111,6 +112,11 @@ class Router:
         self._rules = rules
         self._silences = None if rules.keep_alive is None else Silences(rules.keep_alive, rules.idle_seconds_max)
         self._starts = starts
+        order = order or Order(Policy.IGNORE)
+        # The common choice costs a comparison; whoever chooses more pays for it.
+        self._looks_at_order = order.policy is not Policy.IGNORE
+        self._counts_order = order.policy is Policy.SEND and order.sequence_header is None
+        self._sequencing = None if self._counts_order or order.policy is Policy.IGNORE else Sequencing(order)
         self._handlers: dict[type[Input], Callable[..., list[Command]]] = {
             Arrived: self._arrived,
             ArrivedInParts: self._arrived_in_parts,
@@ -135,6 +141,8 @@ class Router:
         turns = self._turns
         if turns.is_draining:
             return commands
+        if self._sequencing is not None:
+            self._let_in_what_is_due(self._sequencing, now)
         turns.look_out(now)
         while (lane := turns.next(now)) is not None:
             commands += self._turn(lane, now)
@@ -144,7 +152,9 @@ class Router:
 
     def wake_at(self) -> float | None:
         """When `turns` may have more to say by time alone."""
-        return self._turns.ask_again_at()
+        asked = self._turns.ask_again_at()
+        due = self._sequencing.ask_again_at() if self._sequencing is not None and not self._turns.is_draining else None
+        return asked if due is None else due if asked is None else min(asked, due)
 
     @property
     def in_flight(self) -> int:
@@ -241,7 +251,11 @@ class Router:
         idle = [
             lane
             for lane in assignment.lanes.values()
-            if lane.active_at <= since[lane.state] and not lane.waiting and lane.state < IN_FLIGHT_FROM and not lane.unconfirmed()
+            if lane.active_at <= since[lane.state]
+            and not lane.waiting
+            and lane.state < IN_FLIGHT_FROM
+            and not (lane.sequence is not None and lane.sequence.held)
+            and not lane.unconfirmed()
         ]
         commands: list[Command] = []
         for lane in idle:
@@ -311,7 +325,7 @@ class Router:
 
     # --- what comes from Kafka ----------------------------------------------------------------------------------------------------
 
-    def _arrived(self, happened: Arrived, now: float) -> list[Command]:
+    def _arrived(self, happened: Arrived, now: float) -> list[Command]:  # noqa: C901, PLR0912  # the hot path, in one piece
         assignment, event = happened.assignment, happened.event
         record = event.record
         assert record is not None
@@ -324,9 +338,12 @@ class Router:
         if taken is not Taken.NEW:
             return _not_new(taken, assignment, record.offset)
         lane = assignment.lanes.get(happened.key)
+        commands: list[Command] = []
         if lane is None:
             lane = assignment.lanes[happened.key] = Lane(happened.key, assignment)
             self.buffer.lane_count += 1
+            if self._is_scattered(lane):
+                commands.append(Announce(lane, Change.SCATTERED))
         lane.active_at = now
         if lane.silence is not None:
             self._silence_ended(lane)
@@ -334,6 +351,13 @@ class Router:
             return _arrived_again(lane, record)
         if lane.split is not None and lane.split.offset == record.offset:
             return self._go_on_behind(lane, record, (event,))
+        if self._counts_order:
+            if event.ts > lane.latest_ts:
+                lane.latest_ts, lane.latest_digest = event.ts, hash(record.value)
+            else:
+                commands += _count_order(lane, record, event)
+        elif self._sequencing is not None:
+            return commands + self._take_in_order(self._sequencing, lane, record, (event,), now)
         lane.waiting.append(event)
         buffer = self.buffer
         buffer.event_count += 1
@@ -342,7 +366,7 @@ class Router:
             buffer.crowded_lanes += 1
         if lane.state < IN_FLIGHT_FROM and not lane.is_queued and not lane.is_waiting:
             self._turns.queue(lane)
-        return []
+        return commands
 
     def _arrived_in_parts(self, happened: ArrivedInParts, now: float) -> list[Command]:
         assignment, record = happened.assignment, happened.events[0].record
@@ -351,9 +375,12 @@ class Router:
         if needs_nothing is not None:
             return needs_nothing
         lane = assignment.lanes.get(happened.key)
+        commands: list[Command] = []
         if lane is None:
             lane = assignment.lanes[happened.key] = Lane(happened.key, assignment)
             self.buffer.lane_count += 1
+            if self._is_scattered(lane):
+                commands.append(Announce(lane, Change.SCATTERED))
         lane.active_at = now
         if lane.silence is not None:
             self._silence_ended(lane)
@@ -361,8 +388,12 @@ class Router:
             return _arrived_again(lane, record)
         if lane.split is not None and lane.split.offset == record.offset:
             return self._go_on_behind(lane, record, happened.events)
+        if self._sequencing is not None:
+            return commands + self._take_in_order(self._sequencing, lane, record, happened.events, now)
+        if self._counts_order:
+            commands += _count_order(lane, record, happened.events[0])
         self._append_parts(lane, record, happened.events)
-        return []
+        return commands
 
     def _arrived_as_facts(self, happened: ArrivedAsFacts, now: float) -> list[Command]:
         """What the facts come to follows from all that came before them in this session, waiting or not."""
@@ -381,6 +412,8 @@ class Router:
             self._silence_ended(lane)
         if record.offset <= lane.done_offset:
             return _arrived_again(lane, record)
+        # What they come to rests on those before: they are never held back here, and a repeat says nothing new by itself.
+        noticed = _count_order(lane, record, facts[0].event) if self._looks_at_order else []
         before = lane.derived_ahead or lane.derived or _UNDERIVED
         after, derived = derive(before, facts, happened.facts.rules)
         is_split = lane.split is not None and lane.split.offset == record.offset
@@ -389,13 +422,13 @@ class Router:
                 lane.derived = after
                 assignment.changed[lane] = None
             assignment.ledger.finish(record.offset)
-            return [Drop(assignment, record.offset, Dropped.UNCHANGED)]
+            return [*noticed, Drop(assignment, record.offset, Dropped.UNCHANGED)]
         lane.derived_ahead = after
         events = _in_parts(derived or [facts[0].event], after, is_silent=not derived)
         if is_split:
             return self._go_on_behind(lane, record, events)
         self._append_parts(lane, record, events)
-        return []
+        return noticed
 
     def _go_on_behind(self, lane: Lane, record: Record, events: tuple[PlayerEvent, ...]) -> list[Command]:
         """The memoir says that some parts have left the lane: go on behind them, and write the letter again that was not confirmed."""
@@ -420,15 +453,51 @@ class Router:
         lane.assignment.changed[lane] = None  # a restart must not take it for silent still
 
     def _append_parts(self, lane: Lane, record: Record, events: tuple[PlayerEvent, ...]) -> None:
+        self.buffer.event_count += len(events)
+        self.buffer.byte_count += _size(record)
+        self._let_in(lane, events)
+
+    def _let_in(self, lane: Lane, events: tuple[PlayerEvent, ...]) -> None:
+        """To the lane, what is counted as waiting already."""
         count_before = len(lane.waiting)
         lane.waiting += events
-        buffer = self.buffer
-        buffer.event_count += len(events)
-        buffer.byte_count += _size(record)
         if count_before < self._limits.session_events_max <= len(lane.waiting):
-            buffer.crowded_lanes += 1
+            self.buffer.crowded_lanes += 1
         if lane.state < IN_FLIGHT_FROM and not lane.is_queued and not lane.is_waiting:
             self._turns.queue(lane)
+
+    def _take_in_order(
+        self, sequencing: Sequencing, lane: Lane, record: Record, events: tuple[PlayerEvent, ...], now: float
+    ) -> list[Command]:
+        """Let in what has its turn by now; the rest waits for others to go before it, and counts as waiting."""
+        found, ready = sequencing.look(lane, record, events, now)
+        commands: list[Command] = []
+        if found is not Found.IN_ORDER:
+            commands.append(Announce(lane, Change.CAME_LATE if found is Found.LATE else Change.CAME_TWICE))
+        if found is Found.REPEATED and not ready:
+            lane.assignment.ledger.finish(record.offset)
+            return [*commands, Skip(lane.assignment, record.offset, Skipped.REPEATED)]
+        self.buffer.event_count += len(events)
+        self.buffer.byte_count += _size(record)
+        for one in ready:
+            self._let_in(lane, one)
+        return commands
+
+    def _let_in_what_is_due(self, sequencing: Sequencing, now: float) -> None:
+        for lane, ready in sequencing.due(now):
+            if lane.assignment.stage is Stage.OWNED:
+                for events in ready:
+                    self._let_in(lane, events)
+
+    def _is_scattered(self, lane: Lane) -> bool:
+        """Whether the same session lives in another partition of the topic: nobody can keep an order over two of them."""
+        here = lane.assignment
+        elsewhere = (
+            other.lanes[lane.key]
+            for other in self.assignments.values()
+            if other is not here and lane.key in other.lanes and other.topic == here.topic
+        )
+        return any(other.waiting or other.state not in _OVER for other in elsewhere)
 
     def _says_nothing(self, happened: SaysNothing, _now: float) -> list[Command]:
         assignment, record = happened.assignment, happened.record
@@ -507,6 +576,9 @@ class Router:
             buffer.event_count -= len(lane.waiting)
             buffer.byte_count -= sum(_size(event.record) for event in lane.waiting if event.record is not None and _is_last(event.part))
             buffer.crowded_lanes -= len(lane.waiting) >= self._limits.session_events_max
+            for held in lane.sequence.held if lane.sequence is not None else ():
+                buffer.event_count -= len(held.events)
+                buffer.byte_count -= sum(_size(event.record) for event in held.events[-1:] if event.record is not None)
             self.sessions_open -= lane.session_id is not None
         self._turns.drop(assignment)
         self._excuse(self._excused)
@@ -629,6 +701,8 @@ class Router:
         if record is None or record.offset == lane.sent_offset:
             return
         if record.offset < lane.sent_offset:
+            if is_displaced(lane, record.offset):
+                return
             self.order_violations += 1
         lane.sent_offset = record.offset
 
@@ -702,6 +776,20 @@ class Router:
         buffer.byte_count -= _size(record)
         if len(lane.waiting) == self._limits.session_events_max - 1:
             buffer.crowded_lanes -= 1
+
+
+def _count_order(lane: Lane, record: Record, event: PlayerEvent) -> list[Command]:
+    """What came in: in order, a new beginning, the same once more, or something late."""
+    digest = hash(record.value)
+    is_same = event.ts == lane.latest_ts and digest == lane.latest_digest
+    is_late = event.ts < lane.latest_ts
+    if is_replayed(record):
+        return []
+    if not is_late or event.event_type is EventType.SESSION_START:
+        lane.latest_ts, lane.latest_digest = event.ts, digest
+    if is_same:
+        return [Announce(lane, Change.CAME_TWICE)]
+    return [Announce(lane, Change.CAME_LATE)] if is_late and event.event_type is not EventType.SESSION_START else []
 
 
 def _arrived_again(lane: Lane, record: Record) -> list[Command]:

@@ -92,6 +92,23 @@ CATALOGUE: Final[tuple[Metric, ...]] = (
         "Records that cannot be read until the schema that they are written in has come from the registry.",
         advice="Above 0 for more than a moment: the schema registry does not answer, see the log. Their partitions wait, nothing is lost.",
     ),
+    _counter(
+        "input_late_total",
+        "Events that came in behind one of their session that follows them, by sequence number or `ts`.",
+        advice="Rises: producers or what stands before Kafka change the order of a session. RELAY_INPUT__ORDER=reorder puts it right"
+        " within a window.",
+    ),
+    _counter(
+        "input_repeated_total",
+        "Events that came in twice within a short while.",
+        advice="Rises: a producer sends again what Kafka has, or two of them say the same. RELAY_INPUT__ORDER=drop_repeats drops them.",
+    ),
+    _counter(
+        "input_scattered_sessions_total",
+        "Player sessions that began in one partition while they were open in another of the same topic.",
+        advice="Not 0: producers place keys in different ways, or the topic got more partitions."
+        " The relay sees two sessions in such a one.",
+    ),
     # --- sessions
     _gauge(
         "sessions_open",

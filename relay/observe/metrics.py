@@ -100,6 +100,9 @@ class Tallies:
             Change.SUSPENDED: self._closed(Change.SUSPENDED),
             Change.REPEATED_UNKNOWN: lambda operation: self._of("unknown_outcomes_total").add(operation, "repeat"),
             Change.SKIPPED_UNKNOWN: lambda _: self._of("unknown_outcomes_total").add("send", "skip"),
+            Change.CAME_LATE: lambda _: self._of("input_late_total").add(),
+            Change.CAME_TWICE: lambda _: self._of("input_repeated_total").add(),
+            Change.SCATTERED: lambda _: self._of("input_scattered_sessions_total").add(),
         }
 
     def consumed(self, topic: str, count: int) -> None:

@@ -10,7 +10,7 @@ from relay.core.commands import Announce, Change, SetAside
 from relay.core.head_of_line import Standstills, held_back
 from relay.core.pressure import CircuitState
 from relay.core.router import Router
-from relay.observe.logs import hashed
+from relay.observe.logs import Sparse, hashed
 from relay.observe.metrics import Tallies
 from relay.observe.witness import Witness
 
@@ -30,6 +30,12 @@ _LEVELS: Final = {
     Change.SKIPPED_UNKNOWN: logging.WARNING,
     Change.SUSPENDED: logging.INFO,
 }
+# What a producer does wrong it does often: one line in a while is enough.
+_SPARSE: Final = {
+    Change.CAME_LATE: "an event came in late",
+    Change.CAME_TWICE: "an event came in twice",
+    Change.SCATTERED: "a session lives in two partitions",
+}
 _SENTENCES: Final = {change: f"session {change.replace('_', ' ')}" for change in Change} | {
     Change.RETRIED: "call failed, to be tried again",
     Change.TOLD: "told again what was open",
@@ -48,6 +54,7 @@ class Reporter:
     def __init__(self, tallies: Tallies, witness: Witness | None = None) -> None:
         """Count into these tallies, and let the witness know."""
         self._tallies = tallies
+        self._sparse = Sparse(log)
         self._named_at = float("-inf")
         self._witness = witness
         self._is_slowed = False
@@ -59,6 +66,11 @@ class Reporter:
         self._tallies.change(change, detail)
         if self._witness is not None:
             self._witness.announce(announce)
+        if change in _SPARSE:
+            lane = announce.lane
+            fields = {"session": hashed(lane.key), "topic": lane.assignment.topic, "partition": lane.assignment.partition}
+            self._sparse.warning(_SPARSE[change], fields)
+            return
         level = _LEVELS.get(change, logging.DEBUG)
         if log.isEnabledFor(level):
             lane = announce.lane

@@ -507,6 +507,23 @@ class InputSettings(Group):
         default="refuse", description="What to do with an event that has a field nobody knows."
     )
 
+    order: Literal["ignore", "send", "drop_repeats", "reorder"] = Field(
+        default="send",
+        description="What to do with events that come in late, or twice, within their session: `send` them as they come and count them,"
+        " `drop_repeats`, or `reorder` within a window, which drops repeats as well. With `ignore` nobody looks.",
+    )
+    sequence_header: Annotated[str, StringConstraints(pattern=r"^[\x21-\x7e]{1,200}$")] | None = Field(
+        default=None,
+        description="The record header that holds an event's number within its session, as decimal digits. Unset: its `ts` says its place.",
+    )
+    reorder_seconds_max: float = Field(
+        default=2,
+        gt=0,
+        le=60,
+        description="With `reorder`: how long an event waits for others to go before it. Without sequence numbers each one waits so long.",
+    )
+    reorder_events_max: int = Field(default=32, ge=1, le=1_000, description="With `reorder`: how many events of one session wait so.")
+
     @property
     def needs_registry(self) -> bool:
         """Whether records are written in schemas of a registry."""

@@ -52,6 +52,7 @@ from relay.core.memoir import read, write
 from relay.core.patience import Rules
 from relay.core.pressure import Limits
 from relay.core.router import EVENT_OVERHEAD_BYTES, Router
+from relay.core.sequence import Order
 from relay.core.starts import Starts
 
 if TYPE_CHECKING:
@@ -71,12 +72,17 @@ class Driver:
         limits: Limits | None = None,
         rules: Rules | None = None,
         starts: Starts | None = None,
+        order: Order | None = None,
         checks_books: bool = True,
     ) -> None:
         """Begin with one partition."""
         self.limits = limits or Limits()
+        self.order = order
         self.router = Router(
-            limits=self.limits, rules=rules or Rules(), starts=starts or Starts(required=frozenset({"media.id"}), may_join=False)
+            limits=self.limits,
+            rules=rules or Rules(),
+            starts=starts or Starts(required=frozenset({"media.id"}), may_join=False),
+            order=order,
         )
         self.now = 1_000.0
         self.flying: list[Call] = []
@@ -156,6 +162,29 @@ class Driver:
             self.turn()
         return events
 
+    def say(  # noqa: PLR0913  # an event has that many parts
+        self,
+        kind: EventType,
+        ts: int,
+        *,
+        key: str = "a",
+        number: int | None = None,
+        value: bytes | None = None,
+        headers: tuple[tuple[str, bytes | None], ...] = (),
+        assignment: Assignment | None = None,
+    ) -> int:
+        """An event of this time comes in, and perhaps with this number; its offset."""
+        assignment = assignment or self.assignment
+        offset = self._offsets[assignment.topic, assignment.partition]
+        self._offsets[assignment.topic, assignment.partition] += 1
+        headers += () if number is None else (("seq", str(number).encode()),)
+        written = value if value is not None else f"{kind} {ts} {number}".encode()
+        record = Record(offset, key=key.encode(), value=written, headers=headers, appended_at=self.now)
+        params = START if kind is EventType.SESSION_START else b""
+        event = PlayerEvent(kind, playhead=offset + 0.5, ts=ts, params=params, record=record)
+        self.handle(Arrived(assignment, SessionKey(key), event))
+        return offset
+
     def arrive_in_parts(self, key: str, *kinds: EventType, start: Details | None = None) -> int:
         """A record comes in that says all of this at once; its offset."""
         offset = self._offsets[self.assignment.topic, self.assignment.partition]
@@ -181,7 +210,8 @@ class Driver:
         memoirs = {lane.key: write(lane) for lane in self.assignment.lanes.values()}
         self.revoke()
         self.flying.clear()
-        self.router = Router(limits=self.limits, rules=Rules(), starts=Starts(required=frozenset({"media.id"}), may_join=False))
+        starts = Starts(required=frozenset({"media.id"}), may_join=False)
+        self.router = Router(limits=self.limits, rules=Rules(), starts=starts, order=self.order)
         assignment = self.assign(from_offset=from_offset)
         for key, memoir in memoirs.items():
             if memoir is not None:
@@ -324,6 +354,8 @@ class Driver:
             assert assignment.in_flight == sum(call.lane.assignment is assignment for call in self.flying)
             assert assignment.asides_pending == self._asides_pending[assignment]
         events = [event for lane in lanes for event in lane.waiting]
+        held = [one for lane in lanes if lane.sequence is not None for one in lane.sequence.held]
+        events += [event for one in held for event in one.events]
         records = [event.record for event in events if event.record is not None and (event.part is None or event.part.is_last)]
         assert router.buffer.event_count == len(events)
         assert router.buffer.byte_count == sum(len(one.value or b"") + len(one.key or b"") + EVENT_OVERHEAD_BYTES for one in records)

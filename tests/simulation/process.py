@@ -33,6 +33,7 @@ from relay.core.pressure import Limits
 from relay.core.reasons import Reason
 from relay.core.router import Router
 from relay.core.silence import KeepAlive
+from relay.core.sequence import Order, Policy
 from relay.core.starts import Starts
 from relay.errors import FatalConsumerError
 from relay.kafka.dead_letters import DeadLetter
@@ -57,6 +58,7 @@ class Settings:
     leaving_seconds_max: float
     limits: Limits
     rules: Rules
+    order: Order = Order()  # noqa: RUF009  # frozen
 
     @classmethod
     def draw(cls, random: Random) -> "Settings":
@@ -88,6 +90,11 @@ class Settings:
                 park_after_seconds=random.choice((1.0, 5.0, 30.0)),
             ),
         )
+
+
+def draw_order(random: Random) -> Order:
+    """What is looked at on the way in. Players of a world speak in order, so nothing of it may show."""
+    return Order(random.choice(list(Policy)), window_seconds=random.choice((0.1, 2.0)), window_events=random.choice((2, 32)))
 
 
 def _draw_too_old(random: Random) -> dict[EventType, TooOld]:
@@ -124,7 +131,12 @@ class Process:
         self._is_hurried = False
         self._world = world
         dialect = MediaCollection()
-        self.router = Router(limits=settings.limits, rules=settings.rules, starts=Starts(required=dialect.required_start_params))
+        self.router = Router(
+            limits=settings.limits,
+            rules=settings.rules,
+            starts=Starts(required=dialect.required_start_params),
+            order=settings.order,
+        )
         self.memoirs = Memoirs(name=name, world_loop=world.loop, host=self.host, random=world.random, faults=world.faults, log=world.state)
         self.letters = Letters(world.loop, self.host, world.random, world.faults, self._stored)
         self.letters.find = self._find

@@ -5,6 +5,7 @@ the seed has in store; then the world heals, and must become quiet within a boun
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from random import Random
 from typing import Final
@@ -16,7 +17,7 @@ from simulation.facts import Figures, Terms, Violation
 from simulation.faults import STEPS, Faults
 from simulation.kafka import Group, StateLog, Topic
 from simulation.loop import VirtualLoop
-from simulation.process import Process, Settings
+from simulation.process import Process, Settings, draw_order
 from simulation.stories import Said, Storyteller
 
 SMALL_SECONDS: Final = 1_000.0  # what is longer does not come to pass in a world
@@ -99,7 +100,9 @@ class World:
     # --- plans ------------------------------------------------------------------------------------------------------------------------
 
     def _draw(self, random: Random) -> tuple[Faults, Settings, float]:
-        return Faults.draw(random), Settings.draw(random), random.choice((10.0, 30.0, 60.0))
+        faults = Faults.draw(random)
+        settings = replace(Settings.draw(random), order=draw_order(Random(~self.seed)))  # noqa: S311  # apart: the rest of the world stays
+        return faults, settings, random.choice((10.0, 30.0, 60.0))
 
     def _plan_players(self) -> list[Said]:
         """Who says what, and in which order it comes: each player's events in theirs, the players mixed."""

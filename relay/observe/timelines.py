@@ -50,6 +50,9 @@ class What(StrEnum):
     PARKED = "parked"
     REPEATED_UNKNOWN = "repeated_unknown"
     SKIPPED_UNKNOWN = "skipped_unknown"
+    CAME_LATE = "came_late"
+    CAME_TWICE = "came_twice"
+    SCATTERED = "scattered"
 
 
 class Rank(IntEnum):

@@ -9,7 +9,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from relay.core.commands import Change
-from relay.core.events import EventType
+from relay.core.events import EventType, Fact, Facts, PlayerEvent, Record, SessionKey, StateRules
+from relay.core.inputs import ArrivedAsFacts
 from relay.core.pressure import Limits
 from relay.core.sequence import NUMBER_MAX, RECENT_MAX, Order, Policy, Sequence
 
@@ -401,3 +402,22 @@ def test_a_session_that_is_over_elsewhere_is_not_scattered(make: Any) -> None:
     driver.accept_all()
     driver.say(START, 2, assignment=second)
     assert found(driver) == []
+
+
+# --- states of players ------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("policy", list(Policy))
+def test_states_of_players_are_counted_and_never_held_back(make: Any, policy: Policy) -> None:
+    """What a record comes to rests on those before it."""
+    driver = make(policy)
+    driver.say(START, 1)
+    driver.pass_time(3)
+    driver.accept_all()
+    for ts in (40, 30):
+        event = PlayerEvent(PLAY, playhead=1.5, ts=ts, record=Record(driver.assignment.ledger.end, value=b"%d" % ts))
+        driver.handle(ArrivedAsFacts(driver.assignment, SessionKey("a"), Facts((Fact("play", event),), StateRules())))
+    driver.accept_all()
+    assert found(driver) == ([] if policy is Policy.IGNORE else [Change.CAME_LATE])
+    assert driver.router.buffer.event_count == 0
+    assert driver.assignment.ledger.outstanding_count == 0

@@ -32,8 +32,8 @@ from relay.core.policies import TooOld, UnknownOutcome, skipped_when_unknown, to
 from relay.core.pressure import Limits
 from relay.core.reasons import Reason
 from relay.core.router import Router
-from relay.core.silence import KeepAlive
 from relay.core.sequence import Order, Policy
+from relay.core.silence import KeepAlive
 from relay.core.starts import Starts
 from relay.errors import FatalConsumerError
 from relay.kafka.dead_letters import DeadLetter

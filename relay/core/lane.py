@@ -180,6 +180,11 @@ class Lane:
         """Whether an answer is awaited."""
         return self.state >= IN_FLIGHT_FROM
 
+    @property
+    def has_more(self) -> bool:
+        """Whether something has come in that has not left: here, or before it for others to go first."""
+        return bool(self.waiting or (self.sequence is not None and self.sequence.held))
+
     def take_head(self) -> PlayerEvent:
         """The head is done with; the next event has a fresh start."""
         head = self.waiting.pop(0)

@@ -251,11 +251,7 @@ class Router:
         idle = [
             lane
             for lane in assignment.lanes.values()
-            if lane.active_at <= since[lane.state]
-            and not lane.waiting
-            and lane.state < IN_FLIGHT_FROM
-            and not (lane.sequence is not None and lane.sequence.held)
-            and not lane.unconfirmed()
+            if lane.active_at <= since[lane.state] and not lane.has_more and lane.state < IN_FLIGHT_FROM and not lane.unconfirmed()
         ]
         commands: list[Command] = []
         for lane in idle:

@@ -91,7 +91,7 @@ class Silences:
         self._speaking.add(lane)
 
     def _next_of(self, lane: Lane, now: float) -> NextPing | NextSuspension | None:
-        if lane.state is not State.READY or lane.waiting or lane.is_untold or lane.to_tell:
+        if lane.state is not State.READY or lane.has_more or lane.is_untold or lane.to_tell:
             return None
         assignment, rules, silence = lane.assignment, self._rules, lane.silence
         is_held = assignment.lanes.get(lane.key) is lane  # else it was forgotten since it was looked at

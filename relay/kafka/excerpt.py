@@ -60,7 +60,7 @@ class Excerpts:
         try:
             found = self._consumer.list_topics(topic, timeout=ANSWER_SECONDS).topics[topic]
             if found.error is not None:
-                raise TopicError(f"the topic {topic} cannot be read: {found.error.str()}")
+                raise TopicError(f"the topic {topic} cannot be read: {found.error.str()}; check the topics and the group in RELAY_KAFKA__…")
             places = [TopicPartition(topic, partition) for partition in found.partitions]
             return {place.partition: self._bounds(place) for place in places}
         except KafkaException as exception:

@@ -13,7 +13,6 @@ from typing import Final, NamedTuple, TypeAlias
 
 from relay.core.events import Details, EventType, Record, Said, SessionKey
 from relay.core.memoir import Memoir
-from relay.errors import TopicError
 from relay.kafka.client import Scalar
 from relay.kafka.excerpt import Excerpts
 from relay.kafka.state_topic import StateTopic
@@ -199,8 +198,3 @@ def _stays(entry: Entry, rounds_max: int, staying: list[tuple[Entry, str]]) -> b
         staying.append((entry, f"it was replayed {entry.round} times, and set aside again each time"))
         return True
     return False
-
-
-def missing_topic(topic: str) -> TopicError:
-    """The dead-letter topic is not there."""
-    return TopicError(f"there is no topic {topic}; check RELAY_KAFKA__DEAD_LETTER_TOPIC and RELAY_KAFKA__GROUP_ID")

@@ -45,24 +45,26 @@ class Cut(NamedTuple):
 def survey(desk: Desk, choice: Choice, export: Path | None) -> dict[int, Cut]:
     """Up to where each partition may be cut. With a file, the chosen letters that were not replayed are written into it, and synced."""
     done = desk.replayed()
-    cuts = {partition: Cut(low, high, 0, 0, 0) for partition, (low, high) in desk.excerpts.bounds(desk.topic).items()}
+    bounds = desk.excerpts.bounds(desk.topic)
+    # From the beginning on, letter by letter: what was not seen, such as what stands behind an open transaction, is not cut.
+    cuts = {partition: Cut(low, low, 0, 0, 0) for partition, (low, _) in bounds.items()}
     stopped: set[int] = set()
     file = export.open("x", encoding="utf-8") if export is not None else None
     try:
-        for found in desk.letters({p: cut.begin for p, cut in cuts.items()}, {p: cut.end for p, cut in cuts.items()}):
+        for found in desk.letters({p: low for p, (low, _) in bounds.items()}, {p: high for p, (_, high) in bounds.items()}):
             if isinstance(found, ReplayedNote):
                 continue
-            cut = cuts[found.at_partition]
+            partition, cut = found.at_partition, cuts[found.at_partition]
             is_replayed = done.is_replayed((found.topic, found.partition, found.record.offset))
             is_exported = not is_replayed and file is not None and choice.means(found)
             if is_exported and file is not None:
                 file.write(json.dumps(exported(found)) + "\n")
-            if found.at_partition in stopped or not (is_replayed or is_exported):
-                end = cut.end if found.at_partition in stopped else found.at_offset
-                stopped.add(found.at_partition)
-                cuts[found.at_partition] = cut._replace(end=end, kept=cut.kept + 1)
+            if partition in stopped or not (is_replayed or is_exported):
+                stopped.add(partition)
+                cuts[partition] = cut._replace(kept=cut.kept + 1)
             else:
-                cuts[found.at_partition] = cut._replace(replayed=cut.replayed + is_replayed, exported=cut.exported + is_exported)
+                end = found.at_offset + 1
+                cuts[partition] = cut._replace(end=end, replayed=cut.replayed + is_replayed, exported=cut.exported + is_exported)
         if file is not None and export is not None:
             file.flush()
             os.fsync(file.fileno())

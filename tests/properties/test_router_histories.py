@@ -54,6 +54,7 @@ from relay.core.patience import Rules
 from relay.core.policies import skipped_when_unknown, too_old_by_kind
 from relay.core.pressure import CircuitState, Limits
 from relay.core.reasons import Reason, Skipped
+from relay.core.replays import END_HEADER, ROUND_HEADER, START_HEADER, end_header, start_header
 from relay.core.router import EVENT_OVERHEAD_BYTES, Router
 from relay.core.silence import KeepAlive
 from relay.core.starts import Starts
@@ -97,6 +98,7 @@ failures = st.sampled_from(
 )
 
 Call = OpenSession | SendEvent
+Headers = tuple[tuple[str, bytes | None], ...]
 
 
 def success_of(call: Call, number: int) -> Verdict:
@@ -151,7 +153,9 @@ class RouterHistory(RuleBasedStateMachine):
         """An event comes in; some offsets are missing from the log."""
         self.say(data.draw(st.sampled_from(list(self.router.assignments.values()))), key, kind, gap=gap, age=age)
 
-    def say(self, assignment: Assignment, key: SessionKey, kind: EventType, *, gap: int = 0, age: float = 0.0) -> None:
+    def say(  # noqa: PLR0913  # an event has that many parts
+        self, assignment: Assignment, key: SessionKey, kind: EventType, *, gap: int = 0, age: float = 0.0, headers: Headers = ()
+    ) -> None:
         """An event stands in the log, and is read."""
         offset = self.next_offset[assignment.partition] + gap
         self.next_offset[assignment.partition] = offset + 1
@@ -163,11 +167,31 @@ class RouterHistory(RuleBasedStateMachine):
             params=BROUGHT.params if kind is EventType.SESSION_START else b"",
             state_name="mute" if kind in {EventType.STATE_START, EventType.STATE_END} else "",
             start=BROUGHT if brings else None,
-            record=Record(offset, key=key.encode(), value=b"x" * 10, appended_at=self.now - age),
+            record=Record(offset, key=key.encode(), value=b"x" * 10, headers=headers, appended_at=self.now - age),
         )
         if assignment.stage is Stage.OWNED:
             self.taken[assignment].add(offset)
         self.tell(Arrived(assignment, key, event))
+
+    @rule(key=st.sampled_from(KEYS), kind=kinds, start=st.sampled_from([None, False, True]), data=st.data())
+    @precondition(lambda self: self.router.assignments)
+    def comes_again(self, key: SessionKey, kind: EventType, start: bool | None, data: st.DataObject) -> None:  # noqa: FBT001  # drawn
+        """What was set aside comes again, with or without its start."""
+        brought = () if start is None else ((START_HEADER, start_header(BROUGHT, resume=start)),)
+        assignment = data.draw(st.sampled_from(list(self.router.assignments.values())))
+        self.say(assignment, key, kind, headers=((ROUND_HEADER, b"1"), *brought))
+
+    @rule(key=st.sampled_from(KEYS), data=st.data())
+    @precondition(lambda self: self.router.assignments)
+    def a_replay_ends(self, key: SessionKey, data: st.DataObject) -> None:
+        """The last record of a replay, which no input can read."""
+        assignment = data.draw(st.sampled_from(list(self.router.assignments.values())))
+        offset = self.next_offset[assignment.partition]
+        self.next_offset[assignment.partition] += 1
+        if assignment.stage is Stage.OWNED:
+            self.taken[assignment].add(offset)
+        end = (END_HEADER, end_header(key, playhead=float(offset), ts=offset))
+        self.tell(Unreadable(assignment, Record(offset, key=key.encode(), headers=(end,)), Reason.EMPTY_VALUE, "", key))
 
     @rule(key=st.sampled_from(KEYS), several=st.lists(kinds, min_size=2, max_size=4), data=st.data())
     @precondition(lambda self: self.router.assignments)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import yaml
-from deployment.tooling import CHART, NAMESPACE, Render, Run
+from deployment.tooling import CHART, NAMESPACE, Render, Run, find_custom_shapes
 
 CASES = sorted((CHART / "ci").glob("*-values.yaml"))
 KUBERNETES = "1.36"
@@ -79,6 +79,17 @@ def test_what_is_invalid_would_be_noticed(render: Render) -> None:
     service["spec"]["clusterIp"] = "None"
     with pytest.raises(kubernetes_validate.ValidationError):
         judge([service])
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if re.match("keda|monitoring", case.stem)], ids=lambda case: case.stem)
+def test_custom_resources_have_their_shape(case: Path, render: Render, run_tool: Run) -> None:
+    """What is for KEDA and the Prometheus Operator is as their definitions want it; a field that is wrong would be noticed."""
+    script = find_custom_shapes()
+    custom = [one for one in render(case) if one["kind"] in CUSTOM]
+    assert custom
+    run_tool("node", script, stdin="\n".join(json.dumps(one) for one in custom))
+    custom[0]["spec"] = {"nothing": "right"}
+    assert run_tool("node", script, stdin=json.dumps(custom[0]), check=False).returncode != 0
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.stem)

@@ -49,6 +49,16 @@ promtool() {
 
 checkers() {
   promtool
+  # The shapes of custom resources, which Kubernetes itself does not know.
+  local custom
+  custom=$(dirname "${BASH_SOURCE[0]}")/custom
+  if [ "$custom/node_modules/.package-lock.json" -nt "$custom/package-lock.json" ]; then
+    : # they are there
+  elif command -v npm >/dev/null; then
+    npm ci --silent --no-audit --no-fund --prefix "$custom"
+  else
+    echo "no npm here: the shapes of custom resources are not checked" >&2
+  fi
   if ! command -v go >/dev/null; then echo "no go here: helm and what belongs to it cannot be built" >&2; return; fi
   install helm helm.sh/helm/v4/cmd/helm $helm
   build untt github.com/helm-unittest/helm-unittest/cmd/helm-unittest $unittest <<X

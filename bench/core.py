@@ -29,6 +29,7 @@ from relay.core.patience import Rules
 from relay.core.pressure import Limits
 from relay.core.router import Router
 from relay.core.sequence import Order, Policy
+from relay.core.silence import KeepAlive
 from relay.core.starts import Starts
 
 LANES = 2_000
@@ -39,6 +40,7 @@ SESSIONS = 100_000
 MICROSECONDS_MAX = 10.0
 BYTES_MAX = 3 * 1024
 ACCEPTED = Accepted()
+KEEP_ALIVE = KeepAlive(240.0)
 PARAMS = (
     b'{"analytics.trackingServer":"company.sc.omtrdc.net","analytics.reportSuite":"company-production","analytics.visitorId":"%032d",'
     b'"visitor.marketingCloudOrgId":"0123456789ABCDEF01234567@AdobeOrg","visitor.marketingCloudUserId":"%038d","media.id":"film-%08d",'
@@ -57,9 +59,10 @@ class Chosen:
 chosen = Chosen()
 
 
-def router() -> tuple[Router, Assignment]:
+def router(keep_alive: KeepAlive | None = None) -> tuple[Router, Assignment]:
     """A router with one partition."""
-    made = Router(limits=Limits(), rules=Rules(), starts=Starts(required=frozenset()), order=Order(policy=chosen.policy))
+    rules, starts = Rules(keep_alive=keep_alive), Starts(required=frozenset())
+    made = Router(limits=Limits(), rules=rules, starts=starts, order=Order(policy=chosen.policy))
     assignment = Assignment("player-events", 0)
     made.handle(Assigned(assignment), 0.0)
     return made, assignment
@@ -106,9 +109,9 @@ def drive(said: list[tuple[SessionKey, PlayerEvent]]) -> float:
     return took
 
 
-def open_sessions(count: int) -> Router:
+def open_sessions(count: int, keep_alive: KeepAlive | None = None) -> Router:
     """So many sessions that are open and silent, a third of them in a chapter, a quarter in an ad, all of them playing."""
-    driven, assignment = router()
+    driven, assignment = router(keep_alive)
     offset = 0
     for number in range(count):
         key = SessionKey(f"{number:036d}")
@@ -130,6 +133,20 @@ def open_sessions(count: int) -> Router:
     assert driven.sessions_open == count
     assert driven.buffer.event_count == 0
     return driven
+
+
+def speak_for_all(driven: Router) -> float:
+    """The relay says a ping for each of them, once; the CPU seconds that this took."""
+    began, now, silent = time.process_time(), 1_000.0, driven.sessions_open
+    while silent:
+        now += 1.0
+        driven.look_for_silence(now)
+        while calls := driven.turns(now):
+            for command in calls:
+                if isinstance(command, SendEvent):
+                    silent -= 1
+                    driven.handle(Answered(command.lane, ACCEPTED), now)
+    return time.process_time() - began
 
 
 def resident_bytes() -> int:
@@ -169,11 +186,19 @@ def main() -> int:
     kept = open_sessions(SESSIONS // 10)
     gc.collect()
     allocated = tracemalloc.get_traced_memory()[0] / (SESSIONS // 10)
+    del kept
+    kept = open_sessions(SESSIONS // 10, KEEP_ALIVE)
+    spoken = speak_for_all(kept) / (SESSIONS // 10) * 1e6
+    for assignment in kept.assignments.values():
+        assignment.changed.clear()
+    gc.collect()
+    kept_alive = tracemalloc.get_traced_memory()[0] / (SESSIONS // 10)
     tracemalloc.stop()
     del kept
     print(f"bytes per open idle session ({len(PARAMS % (0, 0, 0))} bytes of start params)")
     print(f"  resident, {SESSIONS:,} sessions   {resident:8,.0f}")
-    print(f"  allocated, {SESSIONS // 10:,} sessions   {allocated:8,.0f}   (target {BYTES_MAX:,})\n")
+    print(f"  allocated, {SESSIONS // 10:,} sessions   {allocated:8,.0f}   (target {BYTES_MAX:,})")
+    print(f"  allocated, kept alive by the relay's pings   {kept_alive:,.0f}; a ping costs {spoken:.0f} µs while memory is traced\n")
 
     said = events()
     gc.collect()
@@ -184,7 +209,7 @@ def main() -> int:
     print(f"  best     {rounds[0]:6.2f} µs\n  worst    {rounds[-1]:6.2f} µs")
     if options.profile:
         print(f"\nwhere the time goes\n{profile(said)}")
-    return 0 if median <= MICROSECONDS_MAX and resident <= BYTES_MAX else 1
+    return 0 if median <= MICROSECONDS_MAX and max(resident, kept_alive) <= BYTES_MAX else 1
 
 
 if __name__ == "__main__":

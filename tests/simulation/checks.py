@@ -170,7 +170,7 @@ class Account:
             elif session.cause is Cause.REJOINED:
                 flight.head.was_joined_at = True
             return
-        if flight.tenure is not session.tenure:
+        if flight.tenure is not session.tenure or (flight.kind == "told" and flight.is_ghost):
             session.is_told_unclearly = True
         if flight.kind == "told":
             self.figures.told += 1

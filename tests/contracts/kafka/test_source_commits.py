@@ -83,13 +83,14 @@ def test_leaving_does_not_wait_for_ever(kafka: Any, listening: Any, run: Any) ->
 
 
 def test_the_lag_is_what_is_not_committed(kafka: Any, listening: Any, run: Any) -> None:
-    """The lag of a partition is the number of offsets between the committed one and the end."""
+    """The lag of a partition is the number of offsets between the committed one and the end, which is known, too."""
     topic, group = kafka.new_topic(), kafka.name()
     kafka.fill(topic, 30)
 
     async def scenario() -> None:
         async with listening(kafka, topic, group) as listener:
             await listener.until(lambda: listener.source.lag() == {(topic, partition): 30 for partition in range(4)}, "all are left")
+            assert listener.source.ends() == {(topic, partition): 30 for partition in range(4)}
             listener.source.commit([CommitPoint(topic, 2, 30)])
             await listener.until(lambda: listener.source.lag().get((topic, 2)) == 0, "none are left")
             assert listener.source.lag()[topic, 0] == 30

@@ -21,7 +21,7 @@ SWITCHES_MAX: Final = 50
 LOSSES_MAX: Final = 1_000
 DETAIL_CHARACTERS_MAX: Final = 500
 
-_PROBLEMS: Final = frozenset(Change) - {Change.OPENED, Change.ENDED, Change.FORGOTTEN, Change.TOLD}
+PROBLEMS: Final = frozenset(Change) - {Change.OPENED, Change.ENDED, Change.SUSPENDED, Change.FORGOTTEN, Change.TOLD, Change.PINGED}
 
 
 class Place(msgspec.Struct, frozen=True, gc=False):
@@ -98,7 +98,7 @@ class Audit:
             event = EventType.SESSION_START if head is None else head.event_type
             after_status = self._losses.pop((lane.assignment.generation, lane.key), 0)
             self.openings[cause].append(Opening(now, cause, _place(lane), event, after_status))
-        elif change in _PROBLEMS:
+        elif change in PROBLEMS:
             self.problems.append(Problem(now, change, announce.detail, announce.status, _place(lane)))
             if change is Change.LOST:
                 self._lost(lane, announce.status)

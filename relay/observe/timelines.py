@@ -84,7 +84,6 @@ class Row(msgspec.Struct, gc=False):
 _CHANGES: Final[dict[Change, What]] = {
     change: What(change.value) for change in Change if change not in {Change.TOLD, Change.PINGED}
 }  # those have a row of their own
-TROUBLE: Final = frozenset(Change) - {Change.OPENED, Change.ENDED, Change.SUSPENDED, Change.FORGOTTEN, Change.TOLD, Change.PINGED}
 _OVER: Final = frozenset({Change.ENDED, Change.FORGOTTEN})
 _SETTLED: Final = {
     Change.ENDED: "over",

@@ -13,8 +13,8 @@ from relay.core.commands import Announce, Change, DropEvent, FinishUnknown, Open
 from relay.core.events import PlayerEvent, Record, Said, SessionKey
 from relay.core.inputs import Answered
 from relay.core.pressure import CircuitState
-from relay.observe.audit import Audit
-from relay.observe.timelines import TROUBLE, Rank, TimeLines
+from relay.observe.audit import PROBLEMS, Audit
+from relay.observe.timelines import Rank, TimeLines
 
 Read = Callable[[Record], tuple[SessionKey, Said]]
 Start = Callable[[OpenSession | SendEvent], None]
@@ -109,7 +109,7 @@ class Witness:
         if change is not Change.TOLD:
             self.audit.announce(announce, now)
         lines = self.lines
-        line = lines.begin(lane, Rank.TROUBLED) if change in TROUBLE and lines.lines_max else lines.of_lane(lane)
+        line = lines.begin(lane, Rank.TROUBLED) if change in PROBLEMS and lines.lines_max else lines.of_lane(lane)
         if line is not None:
             line.changed(announce, now)
             if lines.is_over(change):

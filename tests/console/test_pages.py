@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from relay.core.commands import Cause
+from relay.core.commands import Announce, Cause, Change
 from relay.core.events import EventType as E
 from relay.core.lane import IN_FLIGHT_FROM, State
 from relay.core.reasons import Reason
@@ -158,6 +158,18 @@ def test_a_bug_ends_the_page_and_not_the_relay(
     assert "a page could not be drawn" in caplog.text
 
 
+def test_what_is_usual_is_no_problem(scene: Callable[..., Any]) -> None:
+    """Beginning, ending, pinging for a silent player: none of it stands among the calls that did not end well."""
+    one = scene()
+    one.play("k")
+    lane = one.assignments[0].lanes["k"]
+    usual = {Change.OPENED, Change.ENDED, Change.SUSPENDED, Change.FORGOTTEN, Change.TOLD, Change.PINGED}
+    for change in Change:
+        one.witness.announce(Announce(lane, change, "first" if change is Change.OPENED else ""))
+    assert {problem["change"] for problem in one.json("/api/calls")["problems"]} == {change.value for change in Change} - usual
+    assert one.html("/calls")
+
+
 def test_openings_by_cause(busy: Callable[..., Any]) -> None:
     """Why, when, for which event and after which answer; the newest first, in pages."""
     one = busy()
@@ -208,6 +220,7 @@ def test_every_word_has_a_meaning() -> None:
     assert set(words.CAUSES) == set(Cause)
     assert set(What) <= {*session._SENTENCES, "event"}
     assert {state for state in State if state < IN_FLIGHT_FROM} == set(waits._FOR_THE_PLAYER)
+    assert {state for state in State if state >= IN_FLIGHT_FROM} == set(waits._FOR_AN_ANSWER)
 
 
 def test_latencies_are_those_of_the_last_minute(scene: Callable[..., Any]) -> None:

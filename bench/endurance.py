@@ -5,6 +5,8 @@
     python bench/endurance.py come-and-go --times 30 --protocol consumer --brokers 3
     python bench/endurance.py rollout --times 5 --protocol consumer  each of three static members is replaced five times
     python bench/endurance.py stuck --events 200000              one session gets nowhere while the others finish
+    python bench/endurance.py outage --minutes 10 --rate 300     the API answers 503 to everything, and the players go on
+    python bench/endurance.py throttle --minutes 3 --rate 150    the API takes 50 requests per second, and asks to wait for the rest
 
 In: which story, how often. Out: progress, figures, and exit code 1 when something did not hold. Needs Java, and Maven the first time.
 """
@@ -28,6 +30,7 @@ from system.cluster import Cluster  # noqa: E402  # the folders must be found fi
 from system.rig import Rig  # noqa: E402
 from system.rollout import roll_out  # noqa: E402
 from system.stories import SLOW, Crowd, come_and_go, crash, get_stuck, restart  # noqa: E402
+from system.troubles import outage, throttle  # noqa: E402
 
 SCRIPT = ROOT / "tests" / "kafka" / "kafka.sh"
 PROPERTIES = "auto.create.topics.enable=false;group.consumer.heartbeat.interval.ms=500;group.consumer.session.timeout.ms=6000"
@@ -74,7 +77,7 @@ def stage(arguments: argparse.Namespace) -> Iterator[tuple[Brokers, Rig]]:
         cluster = Cluster(brokers.bootstrap)
         folder = Path(tempfile.mkdtemp(prefix="endurance-"))
         print(f"logs are in {folder}")
-        faults = () if arguments.story == "stuck" else SLOW
+        faults = () if arguments.story in {"stuck", "outage", "throttle"} else SLOW
         rig = Rig(cluster, folder, partitions=arguments.partitions, protocol=arguments.protocol, faults=faults)
         try:
             yield brokers, rig
@@ -106,6 +109,17 @@ def tell(arguments: argparse.Namespace) -> None:
             rollout.assert_no_harm()
             return
 
+        if arguments.story in {"outage", "throttle"}:
+            crowd, seconds = Crowd(arguments.sessions, arguments.rate), 60.0 * arguments.minutes
+            figured = (
+                outage(rig, crowd, seconds=seconds, tell=say)
+                if arguments.story == "outage"
+                else throttle(rig, crowd, seconds=seconds, per_second=50, asks_seconds=1, tell=say)
+            )
+            say(figured.in_words())
+            figured.assert_held()
+            return
+
         def lose_a_broker() -> None:
             broker = str(dice.randrange(1, brokers.count + 1))
             brokers.do("kill", broker)
@@ -132,11 +146,12 @@ def tell(arguments: argparse.Namespace) -> None:
 def main() -> int:
     """Read the arguments, tell the story, say how it ended."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("story", choices=("restart", "crash", "come-and-go", "rollout", "stuck"))
+    parser.add_argument("story", choices=("restart", "crash", "come-and-go", "rollout", "stuck", "outage", "throttle"))
     parser.add_argument("--times", type=int, default=20, help="restarts, crashes, changes or rounds (default: %(default)s)")
     parser.add_argument("--sessions", type=int, default=2000, help="player sessions (default: %(default)s)")
     parser.add_argument("--rate", type=float, default=600.0, help="events per second (default: %(default)g)")
     parser.add_argument("--events", type=int, default=200_000, help="of the others, for `stuck` (default: %(default)s)")
+    parser.add_argument("--minutes", type=float, default=10.0, help="of trouble, for `outage` and `throttle` (default: %(default)g)")
     parser.add_argument("--partitions", type=int, default=12)
     parser.add_argument("--brokers", type=int, choices=(1, 3), default=1)
     parser.add_argument("--protocol", choices=("classic", "consumer"), default="classic")

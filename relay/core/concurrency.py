@@ -19,7 +19,7 @@ The theory:
 from typing import Final
 
 BEGIN: Final = 8  # few enough for a first baseline, and six doublings away from 512
-WINDOW_SECONDS_MIN: Final = 0.05
+WINDOW_SECONDS_MIN: Final = 0.1
 SAMPLES_MIN: Final = 8  # or as many as the limit, if it is lower
 LATENCY_RATIO_MAX: Final = 2.0
 LATENCY_ALLOWED_SECONDS: Final = 0.02  # on top: on a fast network the scheduler of either side does as much

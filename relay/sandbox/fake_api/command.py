@@ -66,7 +66,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=[],
         metavar="RULE",
         help="operation:what:probability, as in events:500:0.01 or sessions:503+5:0.1; repeatable. operation: sessions, events, all. "
-        "what: a status, reset, lost, truncated, hang, slow+SECONDS, noid, badid, otherhost, upstream",
+        "what: a status, reset, lost, truncated, hang, slow+SECONDS, limit+NUMBER, noid, badid, otherhost, upstream",
     )
     parser.add_argument("--seed", type=int, default=0, help="the same seed and requests meet the same faults (default: %(default)s)")
     parser.add_argument(

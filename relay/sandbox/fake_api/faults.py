@@ -5,6 +5,7 @@ In: rules as text, `operation:what:probability`. Out: for each request, the faul
 `operation` is `sessions`, `events` or `all`. `what` is one of
 
     500, 503, 429, 400, …   this status; `503+5` adds `Retry-After: 5`, `429+date5` the same as a date
+    limit+10                429 to whatever comes beyond ten requests in any second; `limit+10+5` adds `Retry-After: 5`
     404, 410                on events: the session is really forgotten, really closed, so that later calls agree
     reset                   the connection is torn down before anything is applied
     lost                    applied and recorded, then the connection is closed without an answer
@@ -21,7 +22,9 @@ a location hint that leads to another host, and `upstream` is 207 with the failu
 
 import math
 import re
-from collections.abc import Sequence
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
 from enum import StrEnum
 from random import Random
 from typing import Final
@@ -31,6 +34,8 @@ import msgspec
 from relay.sandbox.fake_api.dialect import Operation
 
 _STATUS: Final = re.compile(r"([0-9]{3})(?:\+(date)?([0-9]{1,6}))?")
+_LIMIT: Final = re.compile(r"limit\+([1-9][0-9]{0,5})(?:\+([0-9]{1,6}))?")
+_TOO_MANY_REQUESTS: Final = 429
 _SLOW: Final = re.compile(r"slow\+([0-9]+(?:\.[0-9]+)?)")
 _STATUS_MIN, _STATUS_MAX = 300, 599
 _PARTS: Final = 3
@@ -66,6 +71,7 @@ class Fault(msgspec.Struct, frozen=True):
     retry_after_seconds: int | None = None
     is_retry_after_date: bool = False
     delay_seconds: float = 0.0
+    per_second: int = 0  # strikes only what is beyond; 0 strikes whatever comes
 
     def concerns(self, operation: Operation) -> bool:
         """Whether it may strike such a request."""
@@ -77,9 +83,11 @@ class Fault(msgspec.Struct, frozen=True):
 class Faults:
     """The rules in force. One draw for each rule and request in turn, so the same requests in the same order meet the same faults."""
 
-    def __init__(self, random: Random, rules: Sequence[str] = ()) -> None:
+    def __init__(self, random: Random, rules: Sequence[str] = (), clock: Callable[[], float] = time.monotonic) -> None:
         """Begin with these rules; ValueError says what is wrong with one."""
         self._random = random
+        self._clock = clock
+        self._taken: dict[str, deque[float]] = {}  # by limit, when it let requests pass
         self.rules: tuple[str, ...] = ()
         self._faults: dict[Operation, tuple[Fault, ...]] = {}
         self.set(rules)
@@ -93,9 +101,20 @@ class Faults:
     def draw(self, operation: Operation) -> Fault | None:
         """Draw the fault that strikes this request; the first rule that strikes wins."""
         for fault in self._faults[operation]:
-            if self._random.random() < fault.probability:
+            if self._random.random() < fault.probability and not (fault.per_second and self._is_within(fault)):
                 return fault
         return None
+
+    def _is_within(self, fault: Fault) -> bool:
+        """Whether one more request stays within the limit; then it counts."""
+        now = self._clock()
+        taken = self._taken.setdefault(fault.name, deque())
+        while taken and taken[0] <= now - 1.0:
+            taken.popleft()
+        if len(taken) >= fault.per_second:
+            return False
+        taken.append(now)
+        return True
 
 
 def parse_fault(rule: str) -> Fault:
@@ -118,10 +137,15 @@ def parse_fault(rule: str) -> Fault:
         return msgspec.structs.replace(fault, kind=Kind(what))
     if match := _SLOW.fullmatch(what):
         return msgspec.structs.replace(fault, kind=Kind.SLOW, delay_seconds=float(match[1]))
+    if match := _LIMIT.fullmatch(what):
+        wait = int(match[2]) if match[2] else None
+        return msgspec.structs.replace(fault, status=_TOO_MANY_REQUESTS, per_second=int(match[1]), retry_after_seconds=wait)
     match = _STATUS.fullmatch(what)
     if match is None or not _STATUS_MIN <= int(match[1]) <= _STATUS_MAX:
         known = ", ".join(sorted(_PLAIN))
-        raise _wrong(rule, f"asks for {what!r}: use a status from 300 to 599, with +seconds or +dateSECONDS, or slow+SECONDS, {known}")
+        raise _wrong(
+            rule, f"asks for {what!r}: use a status from 300 to 599, with +seconds or +dateSECONDS, or slow+SECONDS, limit+NUMBER, {known}"
+        )
     return msgspec.structs.replace(
         fault,
         status=int(match[1]),

@@ -23,6 +23,8 @@ def faults_of(*rules: str, seed: int = 1) -> Faults:
         ("all:reset:0", Kind.RESET, "probability", 0.0),
         ("events:lost:0.1", Kind.LOST, "operation", Operation.EVENTS),
         ("all:noid:0.1", Kind.NO_ID, "operation", None),
+        ("all:limit+10:1", Kind.STATUS, "per_second", 10),
+        ("all:limit+10+5:1", Kind.STATUS, "retry_after_seconds", 5),
         ("sessions:hang:1e-3", Kind.HANG, "probability", 0.001),
     ],
 )
@@ -87,3 +89,17 @@ def test_one_wrong_rule_leaves_all_former_ones_in_force() -> None:
         faults.set(["events:503:1", "opens:503:1"])
     assert faults.rules == ("events:500:1",)
     assert faults.draw(Operation.EVENTS).name == "500"
+
+
+def test_a_limit_lets_so_many_pass_in_any_second() -> None:
+    """What comes beyond is answered 429 and does not count; a second after the first there is room for one more."""
+    now = 100.0
+    faults = Faults(Random(1), ["all:limit+3+5:1"], clock=lambda: now)  # noqa: S311  # it draws mishaps, not secrets
+    assert [faults.draw(Operation.EVENTS) for _ in range(3)] == [None] * 3
+    struck = faults.draw(Operation.SESSIONS)
+    assert struck is not None
+    assert (struck.status, struck.retry_after_seconds) == (429, 5)
+    now = 100.9
+    assert faults.draw(Operation.EVENTS) is not None
+    now = 101.0
+    assert [faults.draw(Operation.EVENTS) is None for _ in range(5)] == [True, True, True, False, False]

@@ -1,49 +1,51 @@
-"""What the log says of sessions: who holds a partition back, by a hash of its key, and seldom."""
+"""What operators read in the log when the API changes its mind."""
 
 import logging
 
 import pytest
 
-from relay.core.assignment import Assignment
-from relay.core.events import ApiSessionId, EventType, PlayerEvent, Record, SessionKey
-from relay.core.head_of_line import Standstills
-from relay.core.inputs import Accepted, Answered, Arrived, Assigned, Opened
 from relay.core.patience import Rules
-from relay.core.pressure import Limits
+from relay.core.pressure import CircuitState, Limits
 from relay.core.router import Router
 from relay.core.starts import Starts
 from relay.observe.metrics import Tallies
 from relay.observe.reporting import Reporter
 
 
-def router_with_a_stuck_session() -> Router:
-    """The opening of `anna` is not answered; `ben` has come and gone on."""
-    router = Router(limits=Limits(), rules=Rules(), starts=Starts(required=frozenset()))
-    assignment = Assignment("events", 3)
-    router.handle(Assigned(assignment), 1.0)
-    for offset, key in enumerate(("anna", "ben", "ben")):
-        kind = EventType.PLAY if offset == 2 else EventType.SESSION_START
-        event = PlayerEvent(kind, 0, 1, record=Record(offset, key=key.encode(), value=b"{}", appended_at=1.0))
-        router.handle(Arrived(assignment, SessionKey(key), event), 1.0)
-    router.turns(1.0)
-    lane = assignment.lanes[SessionKey("ben")]
-    for verdict in (Opened(ApiSessionId("id")), Accepted()):
-        router.handle(Answered(lane, verdict), 2.0)
-        router.turns(2.0)
-    return router
+@pytest.fixture
+def router() -> Router:
+    """One that has nothing to do."""
+    return Router(limits=Limits(), rules=Rules(), starts=Starts(required=frozenset()))
 
 
-def test_who_holds_its_partition_back_is_named_now_and_then(caplog: pytest.LogCaptureFixture) -> None:
-    """After half a minute, once a minute, with what it waits for and what is finished beyond; never by its key."""
-    router, standstills, reporter = router_with_a_stuck_session(), Standstills(), Reporter(Tallies())
-    with caplog.at_level(logging.WARNING, "relay"):
-        for second in range(2, 122):
-            standstills.look(router.assignments.values(), float(second))
-            reporter.name_who_holds_back(router, standstills, float(second))
-    said = [record.__dict__ for record in caplog.records if record.message == "a session holds its partition back"]
-    assert [(one["seconds"], one["waits_for"], one["offset"], one["finished_beyond"]) for one in said] == [
-        (31.0, "opening", 0, 2),
-        (91.0, "opening", 0, 2),
-    ]
-    assert said[0]["session"]
-    assert "anna" not in caplog.text
+def said_while(reporter: Reporter, router: Router, caplog: pytest.LogCaptureFixture) -> list[str]:
+    """What is said at a look."""
+    caplog.clear()
+    with caplog.at_level(logging.INFO, "relay"):
+        reporter.watch(router)
+    return [record.getMessage() for record in caplog.records]
+
+
+def test_it_is_said_once_that_the_api_asks_for_less(router: Router, caplog: pytest.LogCaptureFixture) -> None:
+    """When it begins, and when it is over; not at each answer."""
+    reporter = Reporter(Tallies())
+    assert said_while(reporter, router, caplog) == []
+    turns = router._turns  # to refuse without a whole session
+    turns.pace.refuse(100.0, 0, asked_seconds=5.0)
+    turns.pace.refuse(100.1, 0, asked_seconds=5.0)
+    assert said_while(reporter, router, caplog) == ["the API asks for less: the pace follows"]
+    assert said_while(reporter, router, caplog) == []
+    for moment in (106.0, 140.0):
+        turns.pace.pass_by(moment, 100)
+    assert said_while(reporter, router, caplog) == ["the API has asked for less no more: the pace is free again"]
+
+
+def test_it_is_said_when_a_circuit_opens_and_closes(router: Router, caplog: pytest.LogCaptureFixture) -> None:
+    """With the kind of calls that it is about."""
+    reporter = Reporter(Tallies())
+    router.sending.fail(100.0)
+    assert router.sending.looks_out(105.0)
+    assert said_while(reporter, router, caplog) == ["the API fails: everything waits, one call is tried now and then"]
+    assert router.sending.state is CircuitState.PROBING
+    router.sending.succeed(106.0)
+    assert said_while(reporter, router, caplog) == ["the API serves again"]

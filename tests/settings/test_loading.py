@@ -161,6 +161,9 @@ def test_what_kubernetes_says_about_services_is_no_setting(name: str, value: str
         ("RELAY_API__HEADERS", '["a"]', "no JSON object"),
         ("RELAY_API__TIMEOUT_SECONDS", "nan", "finite"),
         ("RELAY_API__CONCURRENCY_MAX", "many", "valid integer"),
+        ("RELAY_API__CONCURRENCY_MIN", "513", "above RELAY_API__CONCURRENCY_MAX"),
+        ("RELAY_API__CONCURRENCY", "automatic", "'adaptive' or 'fixed'"),
+        ("RELAY_API__REQUESTS_PER_SECOND_MAX", "0", "greater than or equal to 0.1"),
         ("RELAY_KAFKA__CLIENT", "{", "no JSON object"),
         ("RELAY_KAFKA__CLIENT", '{"group.id": "x"}', "use RELAY_KAFKA__GROUP_ID"),
         ("RELAY_KAFKA__CLIENT", '{"enable.auto.commit": true}', "at least once"),
@@ -184,6 +187,11 @@ def test_a_value_out_of_bounds_is_refused_in_one_line(name: str, value: str, exp
     (line,) = problems(with_required(**{name: value}))
     assert line.startswith(name)
     assert expected in line
+
+
+def test_the_default_minimum_gives_way_to_a_lower_maximum() -> None:
+    """Who allows two requests at once need not set the minimum as well."""
+    assert load(None, environ=with_required(RELAY_API__CONCURRENCY_MAX="2")).api.concurrency_max == 2
 
 
 def test_a_key_without_its_certificate_is_refused(tmp_path: Path) -> None:

@@ -54,8 +54,8 @@ class OutageFigures:
         megabytes = ", ".join(f"{one / 2**20:.0f}" for one in self.rss_bytes)
         return (
             f"{self.findings.events} events, {self.seconds:.0f} s of outage: {self.requests} requests,"
-            f" {self.requests_per_second_max:.1f}/s at most, the end noticed after {self.noticed_after_seconds:.2f} s, then by tenths of a second {self.returning[:20]};"
-            f" MiB: {megabytes}; account {self.account}"
+            f" {self.requests_per_second_max:.1f}/s at most, the end noticed after {self.noticed_after_seconds:.2f} s,"
+            f" then by tenths of a second {self.returning[:20]}; MiB: {megabytes}; account {self.account}"
         )
 
 
@@ -127,7 +127,8 @@ class ThrottleFigures:
         """One paragraph for people."""
         return (
             f"{self.findings.events} events, {self.seconds:.0f} s of a limit of {self.per_second}/s:"
-            f" {self.served / self.seconds:.1f}/s served, {self.refused} refused ({self.refused / max(1, self.served):.1%}); account {self.account}"
+            f" {self.served / self.seconds:.1f}/s served, {self.refused} refused ({self.refused / max(1, self.served):.1%});"
+            f" account {self.account}"
         )
 
 

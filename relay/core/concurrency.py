@@ -28,8 +28,10 @@ SHRINK_MAX: Final = 0.5  # of the limit remains at least, whatever one window sa
 GROWTH: Final = 10  # a tenth for each window
 FAILED_SHARE_MAX: Final = 0.25
 FAILED_SHRINK: Final = 0.75
+LOOK_AGAIN_RATIO: Final = 1.25
 LOOK_SHARE: Final = 4  # a quarter of the limit, while the baseline is measured
 LOOK_EVERY_SECONDS: Final = 15.0
+LOOK_AGAIN_SECONDS: Final = 3.0  # after one that found the API slower than before: it may have been the crowd of a moment ago
 
 
 class Concurrency:
@@ -126,7 +128,7 @@ class Concurrency:
 
     def _weigh(self, now: float, seconds: float, in_flight: int) -> None:
         if self._wanted:  # so long it takes when few are under way
-            self._end_look(seconds, in_flight)
+            self._end_look(now, seconds, in_flight)
             return
         if not self._baseline or seconds < self._baseline:
             self._set_baseline(seconds)
@@ -154,7 +156,9 @@ class Concurrency:
         self._looked_limit = self._wanted = self.limit
         self.limit = min(self.limit, max(self._minimum, self.limit // LOOK_SHARE))
 
-    def _end_look(self, seconds: float, in_flight: int) -> None:
+    def _end_look(self, now: float, seconds: float, in_flight: int) -> None:
+        if seconds > LOOK_AGAIN_RATIO * self._baseline:
+            self._look_at = now + LOOK_AGAIN_SECONDS
         self._grows_fast = seconds > LATENCY_RATIO_MAX * self._baseline  # it is slower by itself: back to where the limit was
         self._set_baseline(seconds)
         self.limit = self._wanted

@@ -14,6 +14,14 @@ sys.path.insert(0, str(Path(__file__).parents[1]))  # the modules of this folder
 from deployment.tooling import CHART, NAMESPACE, ROOT, Render, Run, find
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """All tests of this folder belong to `./dev deployment`, which fetches what they need."""
+    here = Path(__file__).parent
+    for item in items:
+        if here in item.path.parents:
+            item.add_marker(pytest.mark.deployment)
+
+
 @pytest.fixture
 def run_tool() -> Run:
     """Runs a tool in the repository; its output comes back as text."""

@@ -101,5 +101,5 @@ def _segment(play: int, entries: list[Entry], facts: Facts, memoir: Memoir | Non
         start=start,
         start_from=start_from,
         resumes=play in facts.counted or of_memoir is not None,
-        ends=is_over and entries[-1].kind != EventType.SESSION_END,
+        ends=is_over and any(entry.kind for entry in entries) and entries[-1].kind != EventType.SESSION_END,
     )

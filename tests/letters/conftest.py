@@ -75,6 +75,12 @@ class Stage:
                 self.said.append((key, self._ts, kind))
         assert self._producer.flush(20) == 0
 
+    def set_aside(self, key: str | None, value: bytes | None, **headers: str) -> None:
+        """A letter as an earlier relay may have written it; underscores for what stands behind `relay.`."""
+        own = [(f"relay.{name}", text.encode()) for name, text in headers.items()]
+        self._producer.produce(LETTERS, key=None if key is None else key.encode(), value=value, headers=own)
+        assert self._producer.flush(20) == 0
+
     @asynccontextmanager
     async def relay(self) -> AsyncIterator[App]:
         """A relay runs; in the end it is asked to stop."""

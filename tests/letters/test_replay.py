@@ -162,6 +162,27 @@ def test_a_player_who_speaks_while_it_is_replayed_stops_the_rest(
     asyncio.run(story())
 
 
+def test_a_letter_without_its_value_stays_and_one_without_a_session_goes_back(stage: Callable[..., Any], capsys: Capture) -> None:
+    """What did not fit cannot be sent again, and that is said; poison goes back as it was, once, where it came from."""
+
+    async def story() -> None:
+        async with stage() as it:
+            it.say("anna", "dance", expected=False)
+            place = {"topic": "player-events", "set_aside_at": "1"}
+            it.set_aside("anna", None, reason="record_too_large", partition="0", offset="7", session="anna", left_out="value", **place)
+            it.set_aside(None, b"{", reason="not_json", partition="2", offset="8", **place)
+            await it.handle_everything(1)
+            assert await it.command("replay", *NOW, "--yes") == 0
+            printed = capsys.readouterr().out
+            assert "stays: its value did not fit" in printed
+            assert "replayed 2 of 2" in printed
+            app = await it.handle_everything(2)
+            outcomes = app.tallies.counters["relay_events_total"].counts
+            assert outcomes == {("dead_lettered", "not_json"): 1, ("dead_lettered", "unknown_event_type"): 1}
+
+    asyncio.run(story())
+
+
 def test_what_is_refused_each_time_stays_after_some_rounds(stage: Callable[..., Any], capsys: Capture) -> None:
     """There is no loop: each round is counted in the letter, and after the last it stays where it is."""
 

@@ -52,6 +52,11 @@ class Derivation(NamedTuple):
 
 def derive(before: Derived, facts: tuple[Fact, ...], rules: StateRules) -> Derivation:
     """What the facts of a record come to after all that was before."""
+    if len(facts) == 1 and facts[0].kind == TICK and before.phase == OPEN:  # by far the most frequent fact
+        event = facts[0].event
+        is_ping_due = rules.ping_milliseconds and event.ts - before.said_at >= rules.ping_milliseconds
+        if not is_ping_due and not _is_another_session(before, event, rules):
+            return Derivation(before, [])
     deriving = _Deriving(before, rules)
     for fact in facts:
         deriving.take(fact)
@@ -71,7 +76,7 @@ class _Deriving:
     def take(self, fact: Fact) -> None:
         self._fact = fact
         event, count = fact.event, len(self.events)
-        if self.state.phase in {OPEN, COMPLETED} and self._is_another_session(event):
+        if self.state.phase in {OPEN, COMPLETED} and _is_another_session(self.state, event, self._rules):
             was_open = self.state.phase == OPEN
             self._end_where_it_was_seen()
             self.state.phase = NEW if was_open else ENDED  # what was under way goes on as another session
@@ -87,15 +92,6 @@ class _Deriving:
             self._ping_if_due()
 
     # --- beginnings and ends ------------------------------------------------------------------------------------------------------------
-
-    def _is_another_session(self, event: PlayerEvent) -> bool:
-        silence = self._rules.silence_milliseconds
-        if silence and event.ts - self.state.seen_at > silence:
-            return True
-        if not self._rules.ends_on_new_media or not self.state.media:
-            return False
-        media = _media_of(event.start.params if event.start is not None else event.params if event.event_type is E.SESSION_START else b"")
-        return bool(media) and media != self.state.media
 
     def _take_outside(self, fact: Fact) -> None:
         """Before the first session, or after the last."""
@@ -278,6 +274,16 @@ class _Deriving:
                 record=event.record,
             )
         )
+
+
+def _is_another_session(state: Derived, event: PlayerEvent, rules: StateRules) -> bool:
+    """Whether the session at hand was over before this: by silence, or because it is about other media."""
+    if rules.silence_milliseconds and event.ts - state.seen_at > rules.silence_milliseconds:
+        return True
+    if not rules.ends_on_new_media or not state.media:
+        return False
+    media = _media_of(event.start.params if event.start is not None else event.params if event.event_type is E.SESSION_START else b"")
+    return bool(media) and media != state.media
 
 
 def _media_of(params: bytes) -> str:

@@ -4,7 +4,7 @@ In: the model, the vocabulary and the presets. Out: the page.
 """
 
 from collections.abc import Mapping as Object
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from relay.core.events import EventType
 from relay.input import presets
@@ -92,7 +92,7 @@ def _type(field: Object[str, Any]) -> str:
         return f"list of {_type(field['items'])}"
     if field.get("type") == "object":
         inner = field.get("additionalProperties")
-        return f"object of {_type(inner)}" if isinstance(inner, dict) else "object"
+        return f"object of {_type(cast('Object[str, Any]', inner))}" if isinstance(inner, dict) else "object"
     kind = str(field.get("type", "anything"))
     return {"string": "text", "boolean": "`true` or `false`"}.get(kind, kind)
 

@@ -430,6 +430,7 @@ def parked(lane: Lane, _: Happened) -> list[Command]:
 def too_old(lane: Lane, happened: Happened) -> list[Command]:
     """The head is older than its kind may be: it is dropped or set aside, and the session goes on."""
     assert isinstance(happened, NextTooOld)
+    lane.seen_at(lane.waiting[0])  # the player has come so far, and what the relay says for it goes on from there
     if happened.is_dropped:
         return [DropEvent(lane, lane.take_head(), Dropped.TOO_OLD)]
     return [_set_aside(lane, Reason.TOO_OLD)]

@@ -55,12 +55,14 @@ def check_body(flight: Flight, player: list[Said]) -> None:
 
 
 def check_own(flight: Flight, player: list[Said]) -> None:
-    """What the relay says for a silent player says no more than where it is, and is never before what the player has said."""
+    """What the relay says for a silent player says no more than where it is, and is never before what it has heard to be taken."""
     body = flight.body
     kind = {"ping": "ping", "rest": "sessionEnd"}[flight.kind]
     if body.keys() != {"eventType", "playerTime"} or body["eventType"] != kind:
         raise Violation(f"the relay says after {flight.head}: {body}")
-    said_before = [said for said in player[: flight.head.place + 1] if said.acceptances]
+    said_before = [
+        said for said in player[: flight.head.place + 1] if any(one.was_heard and one.tenure is flight.tenure for one in said.acceptances)
+    ]
     if said_before and body["playerTime"]["ts"] < said_before[-1].ts:
         raise Violation(f"the relay says {body}, before {said_before[-1]}")
 

@@ -11,8 +11,10 @@ from hypothesis import strategies as st
 from relay.core.commands import Change
 from relay.core.events import EventType, Fact, Facts, PlayerEvent, Record, SessionKey, StateRules
 from relay.core.inputs import ArrivedAsFacts
+from relay.core.patience import Rules
 from relay.core.pressure import Limits
 from relay.core.sequence import NUMBER_MAX, RECENT_MAX, Order, Policy, Sequence
+from relay.core.silence import KeepAlive
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -282,6 +284,19 @@ def test_a_silent_session_is_not_forgotten_while_something_waits(make: Any) -> N
     driver.say(PING, 1)
     driver.now += 10_000
     assert driver.router.forget_idle(driver.assignment, driver.now) == []
+
+
+def test_the_relay_does_not_speak_for_a_session_while_something_waits(make_driver: Callable[..., Any]) -> None:
+    """The player is not silent: what it said waits for its place."""
+    driver = make_driver(order=Order(policy=Policy.REORDER, window_seconds=60.0), rules=Rules(keep_alive=KeepAlive(10.0)))
+    driver.say(START, 1)
+    driver.accept_all()
+    driver.say(PING, 2)
+    for _ in range(30):
+        driver.pass_time(1.0)
+        driver.router.look_for_silence(driver.now)
+        driver.turn()
+    assert times(driver) == [1]
 
 
 def test_nothing_leaves_the_window_while_draining(make: Any) -> None:

@@ -481,7 +481,7 @@ class Router:
 
     def _let_in_what_is_due(self, sequencing: Sequencing, now: float) -> None:
         for lane, ready in sequencing.due(now):
-            if lane.assignment.stage is Stage.OWNED:
+            if lane.assignment.stage is not Stage.GONE:  # where it leaves they wait in their lane, and are counted out with it
                 for events in ready:
                     self._let_in(lane, events)
 

@@ -11,7 +11,8 @@ The theory:
 3. After a refusal the pace returns to that rate within ten seconds, stays near it, and then feels its way upward: by 1 % after two seconds
    more, by 30 % after ten. So a hard limit is met with few refusals, and one that was lifted is soon forgotten. Where a refusal costs a
    long wait, all this takes ten times as long as the wait.
-4. Only a share of refusals slows down: one among hundreds of answers is not about the rate.
+4. Only refusals in numbers slow down: a few among many answers, now and then, are not about the rate, and whoever is refused one call in a
+   hundred at random is not slowed down. But a refusal that costs a wait counts at once.
 5. A pace that nobody has run into for half a minute is forgotten.
 """
 
@@ -27,7 +28,9 @@ PROBE_SHARE: Final = 0.01
 PROBE_DOUBLES: Final = 5.0  # each fifth of the time to return
 SEARCH_DOUBLES_SECONDS: Final = 1.0  # when nothing was served, nothing is known but that it is less than it was
 CUT_EVERY_SECONDS: Final = 1.0  # what is refused sooner had left before the cut
-REFUSED_SHARE_MAX: Final = 0.01
+REFUSED_SHARE_MAX: Final = 0.015  # of the answers since the last cut
+REFUSED_SHARE_MAX_AT_FIRST: Final = 0.05  # of the answers of the last two seconds, before there was any
+REFUSED_COUNT_MAX: Final = 2
 FORGOTTEN_AFTER_SECONDS: Final = 30.0
 MARK_SECONDS: Final = 0.25
 MARKS: Final = 9  # two seconds
@@ -52,7 +55,9 @@ class Pace:
         "_peak",
         "_rate",
         "_refused",
+        "_refused_at_cut",
         "_return_seconds",
+        "_served_at_cut",
         "is_holding",
         "is_on",
         "throttled_until",
@@ -75,6 +80,8 @@ class Pace:
         self._held_at = 0.0
         self._return_seconds = RETURN_SECONDS
         self._refused = 0
+        self._refused_at_cut = 0
+        self._served_at_cut = 0
         self._mark_at = 0.0
         self._marks: deque[tuple[float, int, int]] = deque(maxlen=MARKS)  # when, served, refused
 
@@ -115,10 +122,17 @@ class Pace:
             self.throttled_until = max(self.throttled_until, now + asked_seconds)
         if now < self._deaf_until:
             return
-        served_lately, refused_lately = self._lately(now, served, seconds=1.0)
-        if refused_lately > REFUSED_SHARE_MAX * (served_lately + refused_lately):
+        if asked_seconds > 0 or (self._peak and not self._knows_peak) or self._is_about_the_rate(now, served):
             self._return_seconds = min(max(RETURN_SECONDS, RETURN_PER_SECOND_ASKED * asked_seconds), RETURN_SECONDS_MAX)
             self._cut(now, served)
+
+    def _is_about_the_rate(self, now: float, served: int) -> bool:
+        if self._peak:
+            served, refused, share_max = served - self._served_at_cut, self._refused - self._refused_at_cut, REFUSED_SHARE_MAX
+        else:
+            lately, refused_lately = self._lately(now, served, seconds=2.0)
+            served, refused, share_max = round(lately), round(refused_lately), REFUSED_SHARE_MAX_AT_FIRST
+        return refused > REFUSED_COUNT_MAX and refused > share_max * (served + refused)
 
     def pass_by(self, now: float, served: int) -> bool:
         """Time has passed: adapt the pace. True when a wait that the API has asked for is over just now."""
@@ -169,6 +183,7 @@ class Pace:
             rate = min(rate, self._rate)
         self._cut_at = self._held_at = now
         self._deaf_until = now + CUT_EVERY_SECONDS
+        self._served_at_cut, self._refused_at_cut = served, self._refused
         self._learn(rate)
         self._rate = min(self._peak * self._share(0.0), self._fixed or float("inf"))
         self._next_at = max(self._next_at, now + 1.0 / self._rate)

@@ -235,6 +235,7 @@ class Driver:
             call = self.call_of(key)
             key = call.lane.key
             self.flying.remove(call)
+            self._unasked = [other for other in self._unasked if other is not call]  # the same call may leave again at once
             self.handle(Answered(call.lane, verdict))
         return call
 

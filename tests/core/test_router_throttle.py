@@ -74,8 +74,8 @@ def test_who_is_asked_to_come_later_stays_first(make_driver: Callable[..., Drive
     """The session that met the 429 is the next to go, before all that queue behind it."""
     driver = playing(make_driver, 30, limits=Limits(concurrency_max=2))
     driver.turn()
-    refused = driver.answer(TryAgain("status_429", 429, retry_after_seconds=asked)).lane.key
     since = len(driver.calls)
+    refused = driver.answer(TryAgain("status_429", 429, retry_after_seconds=asked)).lane.key
     driver.run(8.0, driver.success_of)
     assert driver.calls[since].lane.key == refused
     assert driver.waits == [], "it has no timer of its own"

@@ -9,7 +9,7 @@ reach into the core, and a burst costs one pass.
 import heapq
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from random import Random
 from typing import Final
 
@@ -444,7 +444,7 @@ class Pump:
         """Where records are read as they come, and nothing waits in the log, a session that says nothing is silent."""
         self._restoring = {one for one in self._restoring if one.stage is Stage.OWNED}
         assignments = self.router.assignments.values()
-        ends = {} if self._is_paused else self._source.ends()
+        ends: Mapping[tuple[str, int], int] = {} if self._is_paused else self._source.ends()
         held_up = {(one.topic, one.partition) for one in assignments if one in self.backlog or one in self._restoring}
         self._unread.look(assignments, {place: end for place, end in ends.items() if place not in held_up}, now)
         self.router.look_for_silence(now)

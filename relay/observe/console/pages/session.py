@@ -29,6 +29,9 @@ _SENTENCES: Final = {
     "farewell": "The session is ended by the relay",
     "kept_alive": "Kept alive for a silent player",
     "suspended": "Ended for a silent player; the next event resumes it",
+    "came_late": "An event came in late",
+    "came_twice": "An event came in twice",
+    "scattered": "The session lives in two partitions",
 }
 _LEVELS: Final = {
     "opened": "well",
@@ -38,6 +41,9 @@ _LEVELS: Final = {
     "telling_refused": "trouble",
     "given_up": "trouble",
     "parked": "trouble",
+    "came_late": "watch",
+    "came_twice": "watch",
+    "scattered": "trouble",
     "repeated_unknown": "watch",
     "skipped_unknown": "watch",
     "answer lost": "watch",

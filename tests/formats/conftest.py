@@ -75,9 +75,9 @@ def fake_registry_url(fake_registry: FakeRegistry) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def real_registry_url() -> Iterator[str]:
-    """A real registry, started once. It takes Java, Maven and a download of a hundred megabytes, hence only where it is asked for."""
+    """A real registry, started once. It takes Java and an archive of a hundred megabytes, hence only where it is asked for."""
     if not os.environ.get("TESTS_REGISTRY"):
-        pytest.skip("a real registry runs when TESTS_REGISTRY is set")
+        pytest.skip("a real registry runs when TESTS_REGISTRY is set (tests/registry/registry.sh says what it wants)")
     missing = [name for name in ("java", "curl") if shutil.which(name) is None]
     if missing:
         pytest.fail(f"a real registry needs {' and '.join(missing)}")

@@ -7,11 +7,13 @@
 #
 # Environment:
 #   REGISTRY_INSTANCE  name of the registry (default "default")
+#   REGISTRY_ARCHIVE   wanted the first time: the archive of its application, apicurio-registry-app-3.0.9-all.tar.gz, as Maven Central has it
+#                      (105 MB; mvn alone cannot fetch it, since the project's parent was never published)
 #   REGISTRY_VERSION   version of Apicurio (default 3.0.9, the last that runs on Java 17)
 #   REGISTRY_CACHE     where it lies (default ~/.cache/relay-registry)
 #   REGISTRY_JAVA      the java to use (default: java in PATH); 17 or newer
 #
-# Needs java 17+, curl, tar, and the first time a download of about 105 MB from Maven Central.
+# Needs java 17+, curl and tar.
 set -euo pipefail
 
 version=${REGISTRY_VERSION:-3.0.9}
@@ -20,24 +22,20 @@ instance=${REGISTRY_INSTANCE:-default}
 java=${REGISTRY_JAVA:-java}
 app=$cache/app-$version
 dir=$cache/instances/$instance
-central=https://repo.maven.apache.org/maven2/io/apicurio/apicurio-registry-app
+archive=${REGISTRY_ARCHIVE:-}
 
 die() { echo "registry.sh: $*" >&2; exit 1; }
 
-fetch() {
+unpack() {
   [ -f "$app/.complete" ] && return
+  [ -f "$archive" ] || die "set REGISTRY_ARCHIVE to the archive of Apicurio Registry $version (see the head of this script)"
   mkdir -p "$cache"
-  exec 8>"$cache/.fetch.lock"
+  exec 8>"$cache/.unpack.lock"
   flock 8
   if [ ! -f "$app/.complete" ]; then
-    echo "fetching Apicurio Registry $version" >&2
-    local part archive=apicurio-registry-app-$version-all.tar.gz expected
+    local part
     part=$(mktemp -d "$cache/.part.XXXXXX")
-    curl -fsSL --retry 3 -o "$part/$archive" "$central/$version/$archive" || { rm -rf "$part"; die "could not fetch $archive"; }
-    expected=$(curl -fsSL --retry 3 "$central/$version/$archive.sha1" | cut -c1-40)
-    [ "$(sha1sum "$part/$archive" | cut -c1-40)" = "$expected" ] || { rm -rf "$part"; die "$archive is damaged"; }
-    tar xzf "$part/$archive" -C "$part"
-    rm "$part/$archive"
+    tar xzf "$archive" -C "$part" || { rm -rf "$part"; die "$archive is damaged"; }
     touch "$part/.complete"
     rm -rf "$app"
     mv "$part" "$app"
@@ -54,7 +52,7 @@ pid() { # the pid when it runs, else nothing
 port_free() { ! (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
 
 start() {
-  fetch
+  unpack
   mkdir -p "$dir"
   if [ -z "$(pid)" ]; then
     local port

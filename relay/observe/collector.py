@@ -15,6 +15,7 @@ from opentelemetry.sdk.trace.sampling import ParentBased, TraceIdRatioBased
 
 EXPORT_SECONDS_MAX: Final = 5.0
 CLOSE_SECONDS_MAX: Final = 2.0  # after a drain; what has not left by then is lost
+GIVE_UP_SECONDS_MAX: Final = 1.0
 
 
 class Collector:
@@ -24,11 +25,14 @@ class Collector:
         """Send to this URL; nothing leaves before there are spans."""
         resource = Resource.create({"service.name": "relay", "service.version": version})
         self.provider = TracerProvider(sampler=ParentBased(TraceIdRatioBased(sample_ratio)), resource=resource, shutdown_on_exit=False)
-        exporter = OTLPSpanExporter(endpoint=endpoint, timeout=EXPORT_SECONDS_MAX)
-        self.provider.add_span_processor(BatchSpanProcessor(exporter))
+        self._exporter = OTLPSpanExporter(endpoint=endpoint, timeout=EXPORT_SECONDS_MAX)
+        self.provider.add_span_processor(BatchSpanProcessor(self._exporter))
 
     async def close(self) -> None:
         """Send what is left, and wait no longer than a moment."""
         thread = threading.Thread(target=self.provider.shutdown, name="relay-traces", daemon=True)
         thread.start()
         await asyncio.to_thread(thread.join, CLOSE_SECONDS_MAX)
+        if thread.is_alive():
+            self._exporter.shutdown()  # it waits between two tries: not any longer
+            await asyncio.to_thread(thread.join, GIVE_UP_SECONDS_MAX)

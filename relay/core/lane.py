@@ -48,6 +48,7 @@ class State(IntEnum):
 
 IN_FLIGHT_FROM = State.OPENING
 SENDING_FROM = State.SENDING
+OVER = frozenset({State.ABSENT, State.COMPLETED, State.ENDED, State.REFUSED, State.PARKED})  # no event but a new beginning is welcome
 
 
 class Silence:

@@ -8,14 +8,13 @@ from collections.abc import Callable, Iterator
 from math import inf
 from typing import Final
 
-import msgspec
-
+from relay.core.arrivals import Arrivals
 from relay.core.assignment import Assignment, Stage
+from relay.core.books import Books
 from relay.core.commands import (
     Announce,
     Change,
     Command,
-    Drop,
     DropEvent,
     Finish,
     FinishUnknown,
@@ -24,11 +23,9 @@ from relay.core.commands import (
     SendEvent,
     SetAside,
     SetAsideAlready,
-    Skip,
     Wait,
 )
-from relay.core.derivation import derive
-from relay.core.events import Derived, EventType, Part, PlayerEvent, Record, SessionKey
+from relay.core.events import Derived, EventType, PlayerEvent, SessionKey
 from relay.core.inputs import (
     Answered,
     Arrived,
@@ -54,29 +51,23 @@ from relay.core.inputs import (
     Unreadable,
     Woke,
 )
-from relay.core.lane import IN_FLIGHT_FROM, Lane, State
-from relay.core.ledger import Taken
+from relay.core.lane import IN_FLIGHT_FROM, OVER, Lane, State
 from relay.core.memoir import Memoir
 from relay.core.memoir import restore as restore_lane
 from relay.core.parking import is_excused, is_to_be_parked
 from relay.core.patience import MISCONFIGURED, Rules, begin_try, is_too_old, weigh
 from relay.core.policies import TooOld
-from relay.core.pressure import Buffer, Circuit, CircuitState, Limits
-from relay.core.reasons import Dropped, Skipped
-from relay.core.replays import end_of, next_again
-from relay.core.sequence import Found, Order, Policy, Sequencing, is_displaced, is_replayed
+from relay.core.pressure import Circuit, CircuitState, Limits
+from relay.core.reasons import Dropped
+from relay.core.replays import next_again
+from relay.core.sequence import Order, Policy, is_displaced
 from relay.core.session import Happened, advance
 from relay.core.shedding import Overload, superseded
 from relay.core.silence import Silences
-from relay.core.split import Letter
 from relay.core.starts import Starts
 from relay.core.turns import Turns
 
-EVENT_OVERHEAD_BYTES: Final = 400  # what a waiting event costs besides its bytes, measured on CPython 3.11
-
 PARKED_SECONDS_MAX: Final = 7 * 86_400.0  # a parked session is remembered as long as its letters usually are
-
-_OVER: Final = frozenset({State.ABSENT, State.COMPLETED, State.ENDED, State.REFUSED, State.PARKED})
 
 _NEXT: Final[dict[EventType, Happened]] = {
     EventType.SESSION_START: NextStart(),
@@ -97,7 +88,8 @@ class Router:
     def __init__(self, *, limits: Limits, rules: Rules, starts: Starts, order: Order | None = None) -> None:
         """Begin with no partition."""
         self.assignments: dict[tuple[str, int], Assignment] = {}
-        self.buffer = Buffer(limits)
+        self._books = Books(limits)
+        self.buffer = self._books.buffer
         self._turns = Turns(limits)
         self.opening = self._turns.opening
         self.sending = self._turns.sending
@@ -105,27 +97,21 @@ class Router:
         self._excused: set[Lane] = set()  # full lanes that fail, and for which the source does not pause yet
         self.order_violations = 0
         self.lag_seconds = 0.0  # how late our own loop is; the pump says so
-        self.extra_outcomes = 0  # of events, beyond one for each record: a record may say several things
-        self.left_count = 0  # records that were read here and left unfinished to whoever owns their partition next
         self._limits = limits
         self._overload = None if limits.shed_pings_after_seconds is None else Overload(limits.shed_pings_after_seconds)
         self._rules = rules
         self._silences = None if rules.keep_alive is None else Silences(rules.keep_alive, rules.idle_seconds_max)
         self._starts = starts
-        order = order or Order(Policy.IGNORE)
-        # The common choice costs a comparison; whoever chooses more pays for it.
-        self._looks_at_order = order.policy is not Policy.IGNORE
-        self._counts_order = order.policy is Policy.SEND and order.sequence_header is None
-        self._sequencing = None if self._counts_order or order.policy is Policy.IGNORE else Sequencing(order)
+        self._arrivals = arrivals = Arrivals(self._books, self._turns, self.assignments, order or Order(Policy.IGNORE))
         self._handlers: dict[type[Input], Callable[..., list[Command]]] = {
-            Arrived: self._arrived,
-            ArrivedInParts: self._arrived_in_parts,
-            ArrivedAsFacts: self._arrived_as_facts,
-            SaysNothing: self._says_nothing,
+            Arrived: arrivals.event,
+            ArrivedInParts: arrivals.parts,
+            ArrivedAsFacts: arrivals.facts,
+            SaysNothing: arrivals.nothing,
             Answered: self._answered,
             Woke: self._woke,
             StoredAside: self._stored_aside,
-            Unreadable: self._unreadable,
+            Unreadable: arrivals.unreadable,
             Assigned: self._assigned,
             Leaving: self._leaving,
             Revoked: self._revoked,
@@ -141,8 +127,7 @@ class Router:
         turns = self._turns
         if turns.is_draining:
             return commands
-        if self._sequencing is not None:
-            self._let_in_what_is_due(self._sequencing, now)
+        self._arrivals.let_in_what_is_due(now)
         turns.look_out(now)
         while (lane := turns.next(now)) is not None:
             commands += self._turn(lane, now)
@@ -153,13 +138,23 @@ class Router:
     def wake_at(self) -> float | None:
         """When `turns` may have more to say by time alone."""
         asked = self._turns.ask_again_at()
-        due = self._sequencing.ask_again_at() if self._sequencing is not None and not self._turns.is_draining else None
+        due = None if self._turns.is_draining else self._arrivals.ask_again_at()
         return asked if due is None else due if asked is None else min(asked, due)
 
     @property
     def in_flight(self) -> int:
         """Calls under way."""
         return self._turns.in_flight
+
+    @property
+    def extra_outcomes(self) -> int:
+        """Of events, beyond one for each record: a record may say several things."""
+        return self._books.extra_outcomes
+
+    @property
+    def left_count(self) -> int:
+        """Records that were read here and left unfinished to whoever owns their partition next."""
+        return self._books.left_count
 
     @property
     def throttled_until(self) -> float:
@@ -206,8 +201,7 @@ class Router:
         """
         lane = assignment.lanes.get(key)
         if lane is None:
-            lane = assignment.lanes[key] = Lane(key, assignment)
-            self.buffer.lane_count += 1
+            lane = self._books.new_lane(assignment, key)
         elif memoir.at < lane.last_offset:
             return
         was_open = lane.session_id is not None
@@ -245,9 +239,7 @@ class Router:
         over_since = now if is_crowded else silent_since
         parked_since = now if is_crowded else now - max(PARKED_SECONDS_MAX, self._rules.idle_seconds_max)
         kept_since = silent_since if self._silences is None else silent_since - self._rules.idle_seconds_max  # else it is ended first
-        since = (
-            dict.fromkeys(State, silent_since) | dict.fromkeys(_OVER, over_since) | {State.PARKED: parked_since, State.READY: kept_since}
-        )
+        since = dict.fromkeys(State, silent_since) | dict.fromkeys(OVER, over_since) | {State.PARKED: parked_since, State.READY: kept_since}
         idle = [
             lane
             for lane in assignment.lanes.values()
@@ -315,237 +307,14 @@ class Router:
         commands: list[Command] = []
         for place in reversed(places):  # so that those before keep their places
             event = lane.waiting.pop(place)
-            self._finished(lane, event)
+            self._books.finished(lane, event)
             commands.append(DropEvent(lane, event, Dropped.SHED))
         return commands
 
     # --- what comes from Kafka ----------------------------------------------------------------------------------------------------
 
-    def _arrived(self, happened: Arrived, now: float) -> list[Command]:  # noqa: C901, PLR0912  # the hot path, in one piece
-        assignment, event = happened.assignment, happened.event
-        record = event.record
-        assert record is not None
-        if assignment.stage is not Stage.OWNED:
-            self.left_count += 1
-            return []  # it will be read by the next owner
-        if record.offset < assignment.starts_at:
-            self._begin_anew(assignment)
-        taken = assignment.ledger.take(record.offset, record.appended_at)
-        if taken is not Taken.NEW:
-            return _not_new(taken, assignment, record.offset)
-        lane = assignment.lanes.get(happened.key)
-        commands: list[Command] = []
-        if lane is None:
-            lane = assignment.lanes[happened.key] = Lane(happened.key, assignment)
-            self.buffer.lane_count += 1
-            if self._is_scattered(lane):
-                commands.append(Announce(lane, Change.SCATTERED))
-        lane.active_at = now
-        if lane.silence is not None:
-            self._silence_ended(lane)
-        if record.offset <= lane.done_offset:
-            return _arrived_again(lane, record)
-        if lane.split is not None and lane.split.offset == record.offset:
-            return self._go_on_behind(lane, record, (event,))
-        if self._counts_order:
-            if event.ts > lane.latest_ts:
-                lane.latest_ts, lane.latest_digest = event.ts, hash(record.value)
-            else:
-                commands += _count_order(lane, record, event)
-        elif self._sequencing is not None:
-            return commands + self._take_in_order(self._sequencing, lane, record, (event,), now)
-        lane.waiting.append(event)
-        buffer = self.buffer
-        buffer.event_count += 1
-        buffer.byte_count += _size(record)
-        if len(lane.waiting) == self._limits.session_events_max:
-            buffer.crowded_lanes += 1
-        if lane.state < IN_FLIGHT_FROM and not lane.is_queued and not lane.is_waiting:
-            self._turns.queue(lane)
-        return commands
-
-    def _arrived_in_parts(self, happened: ArrivedInParts, now: float) -> list[Command]:
-        assignment, record = happened.assignment, happened.events[0].record
-        assert record is not None
-        needs_nothing = self._take(assignment, record)
-        if needs_nothing is not None:
-            return needs_nothing
-        lane = assignment.lanes.get(happened.key)
-        commands: list[Command] = []
-        if lane is None:
-            lane = assignment.lanes[happened.key] = Lane(happened.key, assignment)
-            self.buffer.lane_count += 1
-            if self._is_scattered(lane):
-                commands.append(Announce(lane, Change.SCATTERED))
-        lane.active_at = now
-        if lane.silence is not None:
-            self._silence_ended(lane)
-        if record.offset <= lane.done_offset:
-            return _arrived_again(lane, record)
-        if lane.split is not None and lane.split.offset == record.offset:
-            return self._go_on_behind(lane, record, happened.events)
-        if self._sequencing is not None:
-            return commands + self._take_in_order(self._sequencing, lane, record, happened.events, now)
-        if self._counts_order:
-            commands += _count_order(lane, record, happened.events[0])
-        self._append_parts(lane, record, happened.events)
-        return commands
-
-    def _arrived_as_facts(self, happened: ArrivedAsFacts, now: float) -> list[Command]:
-        """What the facts come to follows from all that came before them in this session, waiting or not."""
-        assignment, facts = happened.assignment, happened.facts.facts
-        record = facts[0].event.record
-        assert record is not None
-        needs_nothing = self._take(assignment, record)
-        if needs_nothing is not None:
-            return needs_nothing
-        lane = assignment.lanes.get(happened.key)
-        if lane is None:
-            lane = assignment.lanes[happened.key] = Lane(happened.key, assignment)
-            self.buffer.lane_count += 1
-        lane.active_at = now
-        if lane.silence is not None:
-            self._silence_ended(lane)
-        if record.offset <= lane.done_offset:
-            return _arrived_again(lane, record)
-        # What they come to rests on those before: they are never held back here, and a repeat says nothing new by itself.
-        noticed = _count_order(lane, record, facts[0].event) if self._looks_at_order else []
-        before = lane.derived_ahead or lane.derived or _UNDERIVED
-        after, derived = derive(before, facts, happened.facts.rules)
-        is_split = lane.split is not None and lane.split.offset == record.offset
-        if not derived and not is_split and (after is before or not lane.waiting):
-            if after is not before:
-                lane.derived = after
-                assignment.changed[lane] = None
-            assignment.ledger.finish(record.offset)
-            return [*noticed, Drop(assignment, record.offset, Dropped.UNCHANGED)]
-        lane.derived_ahead = after
-        events = _in_parts(derived or [facts[0].event], after, is_silent=not derived)
-        if is_split:
-            return self._go_on_behind(lane, record, events)
-        self._append_parts(lane, record, events)
-        return noticed
-
-    def _go_on_behind(self, lane: Lane, record: Record, events: tuple[PlayerEvent, ...]) -> list[Command]:
-        """The memoir says that some parts have left the lane: go on behind them, and write the letter again that was not confirmed."""
-        assignment, split = lane.assignment, lane.split
-        assert split is not None
-        commands: list[Command] = []
-        if split.letter is Letter.PENDING:
-            commands += _set_aside_again(lane, record)
-        events = events[split.done :]
-        if events:
-            self._append_parts(lane, record, events)
-            return commands
-        lane.split = None  # the mapping has changed meanwhile, and the record says no more than what has left
-        if not commands:
-            assignment.ledger.finish(record.offset)
-            commands.append(Skip(assignment, record.offset))
-        return commands
-
-    @staticmethod
-    def _silence_ended(lane: Lane) -> None:
-        lane.silence = None
-        lane.assignment.changed[lane] = None  # a restart must not take it for silent still
-
-    def _append_parts(self, lane: Lane, record: Record, events: tuple[PlayerEvent, ...]) -> None:
-        self.buffer.event_count += len(events)
-        self.buffer.byte_count += _size(record)
-        self._let_in(lane, events)
-
-    def _let_in(self, lane: Lane, events: tuple[PlayerEvent, ...]) -> None:
-        """To the lane, what is counted as waiting already."""
-        count_before = len(lane.waiting)
-        lane.waiting += events
-        if count_before < self._limits.session_events_max <= len(lane.waiting):
-            self.buffer.crowded_lanes += 1
-        if lane.state < IN_FLIGHT_FROM and not lane.is_queued and not lane.is_waiting:
-            self._turns.queue(lane)
-
-    def _take_in_order(
-        self, sequencing: Sequencing, lane: Lane, record: Record, events: tuple[PlayerEvent, ...], now: float
-    ) -> list[Command]:
-        """Let in what has its turn by now; the rest waits for others to go before it, and counts as waiting."""
-        found, ready = sequencing.look(lane, record, events, now)
-        commands: list[Command] = []
-        if found is not Found.IN_ORDER:
-            commands.append(Announce(lane, Change.CAME_LATE if found is Found.LATE else Change.CAME_TWICE))
-        if found is Found.REPEATED and not ready:
-            lane.assignment.ledger.finish(record.offset)
-            return [*commands, Skip(lane.assignment, record.offset, Skipped.REPEATED)]
-        self.buffer.event_count += len(events)
-        self.buffer.byte_count += _size(record)
-        for one in ready:
-            self._let_in(lane, one)
-        return commands
-
-    def _let_in_what_is_due(self, sequencing: Sequencing, now: float) -> None:
-        for lane, ready in sequencing.due(now):
-            if lane.assignment.stage is not Stage.GONE:  # where it leaves they wait in their lane, and are counted out with it
-                for events in ready:
-                    self._let_in(lane, events)
-
-    def _is_scattered(self, lane: Lane) -> bool:
-        """Whether the same session lives in another partition of the topic: nobody can keep an order over two of them."""
-        here = lane.assignment
-        elsewhere = (
-            other.lanes[lane.key]
-            for other in self.assignments.values()
-            if other is not here and lane.key in other.lanes and other.topic == here.topic
-        )
-        return any(other.waiting or other.state not in _OVER for other in elsewhere)
-
-    def _says_nothing(self, happened: SaysNothing, _now: float) -> list[Command]:
-        assignment, record = happened.assignment, happened.record
-        needs_nothing = self._take(assignment, record)
-        if needs_nothing is not None:
-            return needs_nothing
-        assignment.ledger.finish(record.offset)
-        return [Drop(assignment, record.offset, happened.reason)]
-
-    def _unreadable(self, happened: Unreadable, now: float) -> list[Command]:
-        assignment, record = happened.assignment, happened.record
-        if record.headers and (end := end_of(record)) is not None:
-            return self._arrived(Arrived(assignment, *end), now)
-        needs_nothing = self._take(assignment, record)
-        if needs_nothing is not None:
-            return needs_nothing
-        assignment.asides_pending += 1
-        return [SetAside(assignment, record, happened.reason, happened.detail, key=happened.key)]
-
-    def _take(self, assignment: Assignment, record: Record) -> list[Command] | None:
-        """Enter a record into the account; what to do when it needs nothing more, and None when it does."""
-        if assignment.stage is not Stage.OWNED:
-            self.left_count += 1
-            return []
-        if record.offset < assignment.starts_at:
-            self._begin_anew(assignment)
-        taken = assignment.ledger.take(record.offset, record.appended_at)
-        return None if taken is Taken.NEW else _not_new(taken, assignment, record.offset)
-
-    @staticmethod
-    def _begin_anew(assignment: Assignment) -> None:
-        """A record before the committed offset: the topic was created again, and what was known of places is void."""
-        assignment.starts_at = -1
-        assignment.is_new_log = True
-        assignment.ledger.begin_anew()
-        for lane in assignment.lanes.values():
-            lane.last_offset = lane.done_offset = -1
-            lane.split = None
-
     def _stored_aside(self, happened: StoredAside, _now: float) -> list[Command]:
-        assignment = happened.assignment
-        assignment.asides_pending -= 1
-        if assignment.stage is not Stage.GONE:
-            lane = assignment.lanes.get(happened.key) if happened.key is not None else None
-            if lane is not None:
-                lane.stored_aside(happened.offset)
-                if _is_split_at(lane, happened.offset):
-                    self.extra_outcomes += 1
-                    return []  # it is finished with its last part
-            assignment.ledger.finish(happened.offset)
-        else:
-            self.left_count -= 1  # it was counted when the partition was taken, and its letter is stored all the same
+        self._books.stored_aside(happened)
         return []
 
     def _assigned(self, happened: Assigned, _now: float) -> list[Command]:
@@ -565,17 +334,8 @@ class Router:
         assignment.stage = Stage.GONE
         if self.assignments.get((assignment.topic, assignment.partition)) is assignment:
             del self.assignments[assignment.topic, assignment.partition]
-        self.left_count += assignment.ledger.outstanding_count
-        buffer = self.buffer
-        buffer.lane_count -= len(assignment.lanes)
-        for lane in assignment.lanes.values():
-            buffer.event_count -= len(lane.waiting)
-            buffer.byte_count -= sum(_size(event.record) for event in lane.waiting if event.record is not None and _is_last(event.part))
-            buffer.crowded_lanes -= len(lane.waiting) >= self._limits.session_events_max
-            for held in lane.sequence.held if lane.sequence is not None else ():
-                buffer.event_count -= len(held.events)
-                buffer.byte_count -= sum(_size(event.record) for event in held.events[-1:] if event.record is not None)
-            self.sessions_open -= lane.session_id is not None
+        self._books.count_out(assignment)
+        self.sessions_open -= sum(lane.session_id is not None for lane in assignment.lanes.values())
         self._turns.drop(assignment)
         self._excuse(self._excused)
         return []
@@ -652,7 +412,7 @@ class Router:
     def _pass_by(self, lane: Lane) -> list[Command]:
         """What stands at the head only moves on what is derived: its turn has come, and no call is made."""
         head = lane.take_head()
-        self._finished(lane, head)
+        self._books.finished(lane, head)
         lane.is_changed = False
         lane.assignment.changed[lane] = None
         if lane.waiting:
@@ -669,7 +429,7 @@ class Router:
         if self._rules.too_old and (outdated := self._next_too_old(lane, head, now)) is not None:
             return outdated
         if lane.state is not State.READY and head.event_type is not EventType.SESSION_START:
-            if lane.state in _OVER and (again := next_again(lane, head, self._starts)) is not None:
+            if lane.state in OVER and (again := next_again(lane, head, self._starts)) is not None:
                 return again
             if lane.state is State.ABSENT:
                 lane.start = self._starts.for_joining(head.start)
@@ -714,11 +474,11 @@ class Router:
             if isinstance(command, SendEvent):
                 continue  # the most frequent one, with nothing to book
             if isinstance(command, Finish):
-                self._finished(lane, command.event)
+                self._books.finished(lane, command.event)
             elif isinstance(command, SetAside | SetAsideAlready):
-                self._aside_left(lane, command)
+                self._books.aside_left(lane, command)
             elif isinstance(command, FinishUnknown | DropEvent):
-                self._finished(lane, command.event)
+                self._books.finished(lane, command.event)
         return commands
 
     def _session_changed(self, lane: Lane, now: float, *, was_open: bool) -> list[Command]:
@@ -730,104 +490,3 @@ class Router:
             return [Remember(lane)]
         # An end at once, like the opening: what is repeated after a crash would find the session closed, and open another in place of it.
         return [Remember(lane)] if lane.state is State.ENDED else []
-
-    def _finished(self, lane: Lane, event: PlayerEvent) -> None:
-        record = event.record
-        assert record is not None
-        if event.part is not None:
-            self.extra_outcomes += 1
-            self._part_left(lane, record, event.part)
-            return
-        lane.assignment.ledger.finish(record.offset)
-        self._left_the_buffer(lane, record)
-
-    def _aside_left(self, lane: Lane, aside: SetAside | SetAsideAlready) -> None:
-        if isinstance(aside, SetAside):
-            lane.assignment.asides_pending += 1
-            record, part = aside.record, aside.part
-        else:
-            assert aside.event.record is not None
-            record, part = aside.event.record, aside.event.part
-        if part is not None:
-            self._part_left(lane, record, part)
-        else:
-            self._left_the_buffer(lane, record)
-
-    def _part_left(self, lane: Lane, record: Record, part: Part) -> None:
-        """With its last part a record is finished, unless its dead letter is still to be confirmed."""
-        if not part.is_last:
-            self.buffer.event_count -= 1
-            self.buffer.crowded_lanes -= len(lane.waiting) == self._limits.session_events_max - 1
-            return
-        self._left_the_buffer(lane, record)
-        split, lane.split = lane.split, None
-        assert split is not None
-        if split.letter is not Letter.PENDING:
-            lane.assignment.ledger.finish(record.offset)
-            self.extra_outcomes -= 1
-
-    def _left_the_buffer(self, lane: Lane, record: Record) -> None:
-        buffer = self.buffer
-        buffer.event_count -= 1
-        buffer.byte_count -= _size(record)
-        if len(lane.waiting) == self._limits.session_events_max - 1:
-            buffer.crowded_lanes -= 1
-
-
-def _count_order(lane: Lane, record: Record, event: PlayerEvent) -> list[Command]:
-    """What came in: in order, a new beginning, the same once more, or something late."""
-    digest = hash(record.value)
-    is_same = event.ts == lane.latest_ts and digest == lane.latest_digest
-    is_late = event.ts < lane.latest_ts
-    if is_replayed(record):
-        return []
-    if not is_late or event.event_type is EventType.SESSION_START:
-        lane.latest_ts, lane.latest_digest = event.ts, digest
-    if is_same:
-        return [Announce(lane, Change.CAME_TWICE)]
-    return [Announce(lane, Change.CAME_LATE)] if is_late and event.event_type is not EventType.SESSION_START else []
-
-
-def _arrived_again(lane: Lane, record: Record) -> list[Command]:
-    """The memoir says that this one left the head. If its dead letter was not confirmed, it is set aside again, for the same reason."""
-    assignment = lane.assignment
-    reason = None if lane.asides is None else lane.asides.get(record.offset)
-    if reason is None:
-        assignment.ledger.finish(record.offset)
-        return [Skip(assignment, record.offset)]
-    return _set_aside_again(lane, record)
-
-
-def _set_aside_again(lane: Lane, record: Record) -> list[Command]:
-    assert lane.asides is not None
-    lane.assignment.asides_pending += 1
-    return [SetAside(lane.assignment, record, lane.asides[record.offset], key=lane.key)]
-
-
-def _is_split_at(lane: Lane, offset: int) -> bool:
-    """Whether parts of this record still wait. Its dead letter is confirmed now."""
-    head = lane.waiting[0] if lane.waiting else None
-    if lane.split is None or head is None or head.record is None or head.record.offset != offset:
-        return False
-    lane.split.letter = Letter.STORED
-    return True
-
-
-def _in_parts(events: list[PlayerEvent], after: Derived, *, is_silent: bool) -> tuple[PlayerEvent, ...]:
-    count = len(events)
-    return tuple(
-        msgspec.structs.replace(event, part=Part(number, count, after if number == count else None, is_silent))
-        for number, event in enumerate(events, start=1)
-    )
-
-
-def _is_last(part: Part | None) -> bool:
-    return part is None or part.is_last
-
-
-def _size(record: Record) -> int:
-    return len(record.value or b"") + len(record.key or b"") + EVENT_OVERHEAD_BYTES
-
-
-def _not_new(taken: Taken, assignment: Assignment, offset: int) -> list[Command]:
-    return [Skip(assignment, offset, Skipped.FINISHED_BEFORE if taken is Taken.FINISHED_BEFORE else Skipped.READ_AGAIN)]

@@ -15,6 +15,7 @@ import msgspec
 import pytest
 
 from relay.core.assignment import Assignment
+from relay.core.books import EVENT_OVERHEAD_BYTES
 from relay.core.commands import (
     Announce,
     Change,
@@ -51,7 +52,7 @@ from relay.core.ledger import Ledger
 from relay.core.memoir import read, write
 from relay.core.patience import Rules
 from relay.core.pressure import Limits
-from relay.core.router import EVENT_OVERHEAD_BYTES, Router
+from relay.core.router import Router
 from relay.core.sequence import Order
 from relay.core.starts import Starts
 

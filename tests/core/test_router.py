@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from relay.core.books import EVENT_OVERHEAD_BYTES
 from relay.core.commands import Announce, Change, Forget, OpenSession, SendEvent, SetAside, Skip
 from relay.core.events import EventType, Record, SessionKey
 from relay.core.inputs import Accepted, Answered, Arrived, Lost, Refused, StoredAside, TryAgain, Unreadable, Woke
@@ -16,7 +17,6 @@ from relay.core.patience import Rules
 from relay.core.playback import Playback
 from relay.core.pressure import Limits
 from relay.core.reasons import Reason, Skipped
-from relay.core.router import EVENT_OVERHEAD_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from relay.core.assignment import Assignment, Stage
+from relay.core.books import EVENT_OVERHEAD_BYTES
 from relay.core.commands import (
     Announce,
     Command,
@@ -55,7 +56,7 @@ from relay.core.policies import skipped_when_unknown, too_old_by_kind
 from relay.core.pressure import CircuitState, Limits
 from relay.core.reasons import Reason, Skipped
 from relay.core.replays import END_HEADER, ROUND_HEADER, START_HEADER, end_header, start_header
-from relay.core.router import EVENT_OVERHEAD_BYTES, Router
+from relay.core.router import Router
 from relay.core.silence import KeepAlive
 from relay.core.starts import Starts
 

@@ -119,8 +119,6 @@ def test_a_collector_that_is_not_there_holds_nothing_up(rig: Callable[..., Any],
                 await one.settle(app)
             assert app.tallies.delivered_count == 15
             left = {thread.name for thread in threading.enumerate()}
-            assert not {name for name in left if name.startswith(("relay-traces", "Otel"))}, (
-                "nothing goes on trying"
-            )
+            assert not {name for name in left if name.startswith(("relay-traces", "Otel"))}, "nothing goes on trying"
 
     asyncio.run(run())

@@ -116,7 +116,8 @@ class Account:
     def check_silence(self, head: Said) -> None:
         """Nothing of the player waits in the log when the relay speaks for it."""
         for after in self.players[head.key][head.place + 1 :]:
-            if after.offset > head.offset and after.appended_at < self._clock() - UNREAD_SECONDS:
+            is_unread = after.offset > head.offset and not after.is_settled  # after a crash it goes on from a memoir, which knows no pings
+            if is_unread and after.appended_at < self._clock() - UNREAD_SECONDS:
                 raise Violation(f"the relay speaks after {head}, though {after} waits since {self._clock() - after.appended_at:.1f} s")
 
     def _was_unanswered(self, flight: Flight) -> None:
@@ -323,8 +324,8 @@ class Account:
         self.figures.parked += 1
         if said.failed_since is not None:
             waited = self._clock() - said.failed_since
-            unsettled = sum(one.offset >= 0 and not one.is_settled for one in self.players[said.key])
-            is_patient = waited >= self.terms.park_after_seconds or unsettled >= OVERRUN * self.terms.session_events_max
+            behind = sum(one.offset >= said.offset for one in self.players[said.key])  # also what comes again after a crash
+            is_patient = waited >= self.terms.park_after_seconds or behind >= OVERRUN * self.terms.session_events_max
             if not is_patient or self.served_at <= said.failed_since:
                 raise Violation(f"{said} is parked after {waited:.2f} s, and the API last served at {self.served_at}")
 

@@ -12,7 +12,8 @@ The theory:
    more, by 30 % after ten. So a hard limit is met with few refusals, and one that was lifted is soon forgotten. Where a refusal costs a
    long wait, all this takes ten times as long as the wait.
 4. Only refusals in numbers slow down: a few among many answers, now and then, are not about the rate, and whoever is refused one call in a
-   hundred at random is not slowed down. But a refusal that costs a wait counts at once.
+   hundred at random is not slowed down, but for the waits that it is asked for. Where a refusal costs a wait, one is enough once the pace
+   has returned to what was learned: it was found by feeling upward.
 5. A pace that nobody has run into for half a minute is forgotten.
 """
 
@@ -122,8 +123,11 @@ class Pace:
             self.throttled_until = max(self.throttled_until, now + asked_seconds)
         if now < self._deaf_until:
             return
-        if asked_seconds > 0 or (self._peak and not self._knows_peak) or self._is_about_the_rate(now, served):
+        has_returned = self._peak and now - self._cut_at >= self._return_seconds  # by then it is known that the pace was borne
+        if asked_seconds > 0 or not self._peak:
             self._return_seconds = min(max(RETURN_SECONDS, RETURN_PER_SECOND_ASKED * asked_seconds), RETURN_SECONDS_MAX)
+        is_dear = asked_seconds > 0 and has_returned
+        if is_dear or (self._peak and not self._knows_peak) or self._is_about_the_rate(now, served):
             self._cut(now, served)
 
     def _is_about_the_rate(self, now: float, served: int) -> bool:

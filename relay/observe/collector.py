@@ -34,5 +34,5 @@ class Collector:
         thread.start()
         await asyncio.to_thread(thread.join, CLOSE_SECONDS_MAX)
         if thread.is_alive():
-            self._exporter.shutdown()  # it waits between two tries: not any longer
+            self._exporter.shutdown()  # type: ignore[no-untyped-call]  # it waits between two tries: not any longer
             await asyncio.to_thread(thread.join, GIVE_UP_SECONDS_MAX)

@@ -126,7 +126,7 @@ def test_an_api_that_asks_to_wait_is_left_alone(seed: int) -> None:
     world.run()
     (moment,) = asked
     assert world.calls_between(moment + 0.1, moment + 30.0) == []
-    assert 1 <= len(world.calls_between(moment + 30.0, moment + 30.1)) <= 4
+    assert 1 <= len(world.calls_between(moment + 30.0, moment + 30.1)) <= 10
     assert len(world.calls_between(moment + 30.0, moment + 35.0)) > 20
     end(world)
 

@@ -16,6 +16,7 @@ from typing import Final, TypeAlias
 
 import httpx
 
+from relay.api.bodies import ANSWER_BYTES_READ_MAX, body_at_hand, read_body
 from relay.api.calls import Broke, Hear
 from relay.api.connection import Answer as RawAnswer
 from relay.api.connection import encode_head, encode_header
@@ -26,7 +27,6 @@ from relay.core.inputs import Refused, Verdict
 from relay.core.reasons import Reason
 from relay.core.verdict import ACCEPTED, Answer, Unreachable
 
-ANSWER_BYTES_READ_MAX: Final = 65_536  # what a refusal may say of itself, and an opening: an id that is cut off would be asked for again
 _NOT_SENT: Final = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol, httpx.LocalProtocolError)
 _CAUSES: Final[tuple[tuple[type[httpx.TransportError], str], ...]] = (
     (httpx.TimeoutException, "timeout"),
@@ -116,15 +116,7 @@ class ApiClient:
         if status in _OK and not reads_success:
             return _accepted(status)
         response = httpx.Response(status, headers=headers, stream=httpx.ByteStream(content))
-        body = b""
-        try:
-            for chunk in response.iter_bytes():
-                body += chunk
-                if len(body) >= ANSWER_BYTES_READ_MAX:
-                    break
-        except httpx.DecodingError:
-            body = b""  # a content encoding that is none: the status still counts
-        return self._read_head(response, body)
+        return self._read_head(response, body_at_hand(response))
 
     # --- by way of any other ------------------------------------------------------------------------------------------------------
 
@@ -140,22 +132,9 @@ class ApiClient:
             response = await self._transport.handle_async_request(request)
             if response.status_code in _OK and not reads_success and type(response.stream) is httpx.ByteStream:
                 return _accepted(response.status_code)
-            return await self._read(response)
+            return self._read_head(response, await read_body(response))
         except httpx.TransportError as error:
             return _unreachable(error)
-
-    async def _read(self, response: httpx.Response) -> Answer:
-        body = b""
-        try:
-            async for chunk in response.aiter_bytes():
-                body += chunk
-                if len(body) >= ANSWER_BYTES_READ_MAX:
-                    break
-        except httpx.DecodingError:
-            body = b""
-        finally:
-            await response.aclose()
-        return self._read_head(response, body)
 
     def _read_head(self, response: httpx.Response, body: bytes) -> Answer:
         headers = response.headers

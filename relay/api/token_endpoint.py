@@ -11,7 +11,8 @@ from urllib.parse import quote_plus, urlencode
 import httpx
 import msgspec
 
-ANSWER_BYTES_READ_MAX: Final = 65_536
+from relay.api.bodies import ANSWER_BYTES_READ_MAX, read_body
+
 TOKEN_CHARACTERS_MAX: Final = 16_384  # servers take no longer head
 LIFETIME_SECONDS_UNSAID: Final = 3_600.0  # `expires_in` is only recommended; a token that dies earlier is noticed by a 401
 LIFETIME_SECONDS_MAX: Final = 86_400.0  # some endpoints speak of milliseconds: then a token is renewed once a day
@@ -105,16 +106,7 @@ class TokenEndpoint:
             "POST", self._url, headers=headers, content=urlencode(fields).encode("ascii"), extensions={"timeout": self._timeout}
         )
         response = await self._transport.handle_async_request(request)
-        body = b""
-        try:
-            async for chunk in response.aiter_bytes():
-                body += chunk
-                if len(body) >= ANSWER_BYTES_READ_MAX:
-                    break
-        except httpx.DecodingError:
-            body = b""
-        finally:
-            await response.aclose()
+        body = await read_body(response)
         return response.status_code, body[:ANSWER_BYTES_READ_MAX]
 
 

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 import httpx
 import msgspec
 
+from relay.api.bodies import read_body
 from relay.api.dialect import ApiCall, Dialect
 from relay.api.token_endpoint import NoToken, Token
 from relay.check.findings import FAILED, UNREACHABLE, Report
@@ -28,7 +29,6 @@ from relay.core.verdict import Answer
 NOBODY: Final = ApiSessionId("0" * 64)  # ids are drawn from 256 bits
 CERTIFICATE_DAYS_MIN: Final = 21.0
 CLOCK_SECONDS_MAX: Final = 5.0  # the header is exact to a second
-ANSWER_BYTES_READ_MAX: Final = 65_536
 _DAY: Final = 86_400.0
 _HTTPS: Final = 443
 _HTTP: Final = 80
@@ -157,7 +157,7 @@ class ApiChecks:
         asked_at = time.time()
         try:
             response = await reach.transport.handle_async_request(request)
-            body = await _read(response)
+            body = await read_body(response)
         except httpx.TransportError as error:
             advice = "check RELAY_API__URL and what stands before it; RELAY_API__TIMEOUT_SECONDS is how long a request may take"
             self._report.fail(check, reach.url, f"no answer ({type(error).__name__})", advice, UNREACHABLE)
@@ -213,20 +213,6 @@ class ApiChecks:
             self._report.warn("clock", self._reach.url, found, advice)
         else:
             self._report.ok("clock", self._reach.url, found)
-
-
-async def _read(response: httpx.Response) -> bytes:
-    body = b""
-    try:
-        async for chunk in response.aiter_bytes():
-            body += chunk
-            if len(body) >= ANSWER_BYTES_READ_MAX:
-                break
-    except httpx.DecodingError:
-        body = b""
-    finally:
-        await response.aclose()
-    return body
 
 
 def _is_json_object(body: bytes) -> bool:

@@ -327,16 +327,9 @@ def lose_and_set_aside(lane: Lane, happened: Happened) -> list[Command]:
 # --- responses: for a silent player ---------------------------------------------------------------------------------------------------
 
 
-def ping(lane: Lane, happened: Happened) -> list[Command]:
-    """Keep the session alive in the player's place."""
-    assert isinstance(happened, NextPing)
-    assert lane.session_id is not None
-    return [SendEvent(lane, lane.session_id, happened.event, lane.route)]
-
-
-def suspend(lane: Lane, happened: Happened) -> list[Command]:
-    """End the API session in the player's place."""
-    assert isinstance(happened, NextSuspension)
+def speak_for_player(lane: Lane, happened: Happened) -> list[Command]:
+    """Keep the session alive in the player's place, or end it."""
+    assert isinstance(happened, NextPing | NextSuspension)
     assert lane.session_id is not None
     return [SendEvent(lane, lane.session_id, happened.event, lane.route)]
 
@@ -501,8 +494,8 @@ TRANSITIONS: Final[Mapping[tuple[State, type[Happened]], tuple[State, Respond]]]
     (S.READY, NextEnd): (S.CLOSING, send_head),
     (S.READY, Parked): (S.PARKED, park),
     (S.READY, NextTooOld): (S.READY, too_old),
-    (S.READY, NextPing): (S.PINGING, ping),
-    (S.READY, NextSuspension): (S.SUSPENDING, suspend),
+    (S.READY, NextPing): (S.PINGING, speak_for_player),
+    (S.READY, NextSuspension): (S.SUSPENDING, speak_for_player),
     (S.SENDING, Accepted): (S.READY, finish),
     (S.SENDING, Lost): (S.LOST, lose),
     (S.SENDING, LostTooOften): (S.LOST, lose_and_set_aside),

@@ -24,7 +24,6 @@ class Why(StrEnum):
     UNFINISHED = "unfinished"
     ACTIVE = "active"
     LATER_PLAY = "later_play"
-    SPOKE_MEANWHILE = "spoke_meanwhile"
 
 
 class HeldBack(msgspec.Struct, frozen=True):

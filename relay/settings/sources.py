@@ -69,14 +69,7 @@ def from_secrets(directory: Path, known: Collection[SettingPath], objects: Colle
             if has_prefix or "__" in name:  # any other file may be a certificate that a setting points to
                 problems.append(f"{SECRETS_DIRECTORY}: the file {file.name} is no setting{_nearest(name, names)}")
             continue
-        try:
-            text = _read_secret(file)
-        except (OSError, UnicodeDecodeError) as error:
-            problems.append(
-                f"{environment_name(path)}: the secret file {file.name} cannot be read ({type(error).__name__}); check its rights"
-            )
-            continue
-        if text:
+        if text := _secret_for(path, file, problems):
             values[path] = text
     return values, problems
 
@@ -90,16 +83,18 @@ def entries_from_secrets(directory: Path, objects: Collection[SettingPath]) -> G
         if found is None or not file.is_file():
             continue
         path, entry = found
-        try:
-            text = _read_secret(file)
-        except (OSError, UnicodeDecodeError) as error:
-            problems.append(
-                f"{environment_name(path)}: the secret file {file.name} cannot be read ({type(error).__name__}); check its rights"
-            )
-            continue
-        if text:
+        if text := _secret_for(path, file, problems):
             cast("dict[str, object]", values.setdefault(path, {}))[entry] = text
     return values, problems
+
+
+def _secret_for(path: SettingPath, file: Path, problems: list[str]) -> str:
+    """What a secret file says; empty, and one problem more, when it cannot be read."""
+    try:
+        return _read_secret(file)
+    except (OSError, UnicodeDecodeError) as error:
+        problems.append(f"{environment_name(path)}: the secret file {file.name} cannot be read ({type(error).__name__}); check its rights")
+        return ""
 
 
 def _entry(file_name: str, objects: Collection[SettingPath]) -> tuple[SettingPath, str] | None:

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from relay.api.client import ANSWER_BYTES_READ_MAX, ApiClient
+from relay.api.bodies import ANSWER_BYTES_READ_MAX
+from relay.api.client import ApiClient
 from relay.api.collection import MediaCollection
 from relay.api.dialect import ApiCall, Untranslatable
 from relay.core.assignment import Assignment

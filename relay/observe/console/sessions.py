@@ -21,7 +21,6 @@ PAGE: Final = 50
 SLICE: Final = 500  # lanes that are looked at in one turn of the loop: half a millisecond where names are computed
 LOOKS_MAX: Final = 250_000
 NAMES_MAX: Final = 5_000
-NAME_LENGTH: Final = 12
 
 Judge = Callable[[Lane], bool]
 

@@ -15,11 +15,9 @@ html, head, body, title, meta, link, script = map(element, ("html", "head", "bod
 header, nav, main, footer, section, div, span, p, a, strong, code = map(
     element, ("header", "nav", "main", "footer", "section", "div", "span", "p", "a", "strong", "code")
 )
-h1, h2, h3, ul, ol, li, dl, dt, dd = map(element, ("h1", "h2", "h3", "ul", "ol", "li", "dl", "dt", "dd"))
+h1, h2, ul, ol, li, dl, dt, dd = map(element, ("h1", "h2", "ul", "ol", "li", "dl", "dt", "dd"))
 table, caption, thead, tbody, tr, th, td = map(element, ("table", "caption", "thead", "tbody", "tr", "th", "td"))
-time, noscript, form, label, select, option, text_input, button = map(
-    element, ("time", "noscript", "form", "label", "select", "option", "input", "button")
-)
+time, form, label, select, option, text_input, button = map(element, ("time", "form", "label", "select", "option", "input", "button"))
 details, summary = element("details"), element("summary")
 
 REFRESH_SECONDS: Final = 5

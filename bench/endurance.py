@@ -7,6 +7,7 @@
     python bench/endurance.py stuck --events 200000              one session gets nowhere while the others finish
     python bench/endurance.py outage --minutes 10 --rate 300     the API answers 503 to everything, and the players go on
     python bench/endurance.py throttle --minutes 3 --rate 150    the API takes 50 requests per second, and asks to wait for the rest
+    python bench/endurance.py soak --minutes 60 --rate 300       an hour of mixed faults: what the relays hold, and whether they are well
 
 In: which story, how often. Out: progress, figures, and exit code 1 when something did not hold. Needs Java, and Maven the first time.
 """
@@ -19,9 +20,9 @@ import sys
 import tempfile
 import time
 import traceback
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
@@ -29,6 +30,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 from system.cluster import Cluster  # noqa: E402  # the folders must be found first
 from system.rig import Rig  # noqa: E402
 from system.rollout import roll_out  # noqa: E402
+from system.soak import soak  # noqa: E402
 from system.stories import SLOW, Crowd, come_and_go, crash, get_stuck, restart  # noqa: E402
 from system.troubles import outage, throttle  # noqa: E402
 
@@ -43,7 +45,11 @@ class Brokers:
     def __init__(self, count: int) -> None:
         """Start it."""
         self.count = count
-        self._environment = {**os.environ, "KAFKA_INSTANCE": f"endurance-{os.getpid()}", "KAFKA_PROPS": PROPERTIES}
+        self._environment = {
+            **os.environ,
+            "KAFKA_INSTANCE": f"{os.environ.get('KAFKA_INSTANCE', 'endurance')}-{os.getpid()}",
+            "KAFKA_PROPS": PROPERTIES,
+        }
         self.bootstrap = self.do("start", str(count)).split()[-1]
         self._warm_up()
 
@@ -69,18 +75,120 @@ class Brokers:
         return done.stdout
 
 
-@contextmanager
-def stage(arguments: argparse.Namespace) -> Iterator[tuple[Brokers, Rig]]:
-    """Brokers, and a rig on them; both are gone afterwards, the logs stay."""
+class Told(NamedTuple):
+    """All that a story is told with."""
+
+    brokers: Brokers
+    rig: Rig
+    arguments: argparse.Namespace
+    dice: random.Random
+    say: Callable[[str], None]
+
+    @property
+    def crowd(self) -> Crowd:
+        """Who plays."""
+        return Crowd(self.arguments.sessions, self.arguments.rate)
+
+    @property
+    def seconds(self) -> float:
+        """How long the trouble lasts."""
+        return float(60 * self.arguments.minutes)
+
+
+def tell_restart(told: Told) -> None:
+    """SIGTERM, and another relay."""
+    figures = restart(told.rig, told.crowd, times=told.arguments.times, random=told.dice, tell=told.say)
+    told.say(figures.in_words())
+    figures.assert_repeated_nothing()
+
+
+def tell_crash(told: Told) -> None:
+    """SIGKILL, and another relay."""
+    figures = crash(told.rig, told.crowd, times=told.arguments.times, random=told.dice, tell=told.say)
+    told.say(figures.in_words())
+    figures.assert_repeated_little()
+
+
+def tell_come_and_go(told: Told) -> None:
+    """Relays join, leave, die and freeze; of several brokers one dies now and then."""
+
+    def lose_a_broker() -> None:
+        broker = str(told.dice.randrange(1, told.brokers.count + 1))
+        told.brokers.do("kill", broker)
+        time.sleep(BROKER_DOWN_SECONDS)
+        told.brokers.boot(broker)
+
+    trouble = lose_a_broker if told.brokers.count > 1 else None
+    figures = come_and_go(told.rig, told.crowd, times=told.arguments.times, random=told.dice, tell=told.say, trouble=trouble)
+    told.say(figures.in_words())
+    figures.assert_kept_in_order()
+
+
+def tell_rollout(told: Told) -> None:
+    """Static members are replaced one by one."""
+    figures = roll_out(told.rig, told.crowd, rounds=told.arguments.times, tell=told.say)
+    told.say(figures.in_words())
+    figures.assert_no_harm()
+
+
+def tell_stuck(told: Told) -> None:
+    """One session gets nowhere."""
+    figures = get_stuck(told.rig, events=told.arguments.events, tell=told.say)
+    told.say(figures.in_words())
+    figures.assert_repeated_nothing()
+
+
+def tell_outage(told: Told) -> None:
+    """The API is down."""
+    figures = outage(told.rig, told.crowd, seconds=told.seconds, tell=told.say)
+    told.say(figures.in_words())
+    figures.assert_held()
+
+
+def tell_throttle(told: Told) -> None:
+    """The API takes less than the players say."""
+    figures = throttle(told.rig, told.crowd, seconds=told.seconds, per_second=50, asks_seconds=1, tell=told.say)
+    told.say(figures.in_words())
+    figures.assert_held()
+
+
+def tell_soak(told: Told) -> None:
+    """A long time of mixed faults."""
+    figures = soak(told.rig, told.crowd, seconds=told.seconds, random=told.dice, tell=told.say)
+    told.say(figures.in_words())
+    figures.assert_held()
+
+
+STORIES: dict[str, Callable[[Told], None]] = {
+    "restart": tell_restart,
+    "crash": tell_crash,
+    "come-and-go": tell_come_and_go,
+    "rollout": tell_rollout,
+    "stuck": tell_stuck,
+    "outage": tell_outage,
+    "throttle": tell_throttle,
+    "soak": tell_soak,
+}
+ANSWERED_LATE = {"restart", "crash", "come-and-go", "rollout"}
+
+
+def tell(arguments: argparse.Namespace) -> None:
+    """Tell the story on brokers and a rig of its own, and hold it to what must be. They are gone afterwards, the logs stay."""
+    began = time.monotonic()
+
+    def say(line: str) -> None:
+        print(f"{time.monotonic() - began:7.1f} s  {line}", flush=True)
+
     brokers = Brokers(arguments.brokers)
     try:
         cluster = Cluster(brokers.bootstrap)
         folder = Path(tempfile.mkdtemp(prefix="endurance-"))
         print(f"logs are in {folder}")
-        faults = () if arguments.story in {"stuck", "outage", "throttle"} else SLOW
+        faults = SLOW if arguments.story in ANSWERED_LATE else ()
         rig = Rig(cluster, folder, partitions=arguments.partitions, protocol=arguments.protocol, faults=faults)
         try:
-            yield brokers, rig
+            dice = random.Random(arguments.seed)  # noqa: S311  # moments, no secrets
+            STORIES[arguments.story](Told(brokers, rig, arguments, dice, say))
         finally:
             rig.close()
             cluster.close()
@@ -88,70 +196,17 @@ def stage(arguments: argparse.Namespace) -> Iterator[tuple[Brokers, Rig]]:
         brokers.do("destroy")
 
 
-def tell(arguments: argparse.Namespace) -> None:
-    """Tell the story, and hold it to what must be."""
-    dice = random.Random(arguments.seed)  # noqa: S311  # moments, no secrets
-    began = time.monotonic()
-
-    def say(line: str) -> None:
-        print(f"{time.monotonic() - began:7.1f} s  {line}", flush=True)
-
-    with stage(arguments) as (brokers, rig):
-        if arguments.story == "stuck":
-            stuck = get_stuck(rig, events=arguments.events, tell=say)
-            say(stuck.in_words())
-            stuck.assert_repeated_nothing()
-            return
-
-        if arguments.story == "rollout":
-            rollout = roll_out(rig, Crowd(arguments.sessions, arguments.rate), rounds=arguments.times, tell=say)
-            say(rollout.in_words())
-            rollout.assert_no_harm()
-            return
-
-        if arguments.story in {"outage", "throttle"}:
-            crowd, seconds = Crowd(arguments.sessions, arguments.rate), 60.0 * arguments.minutes
-            figured = (
-                outage(rig, crowd, seconds=seconds, tell=say)
-                if arguments.story == "outage"
-                else throttle(rig, crowd, seconds=seconds, per_second=50, asks_seconds=1, tell=say)
-            )
-            say(figured.in_words())
-            figured.assert_held()
-            return
-
-        def lose_a_broker() -> None:
-            broker = str(dice.randrange(1, brokers.count + 1))
-            brokers.do("kill", broker)
-            time.sleep(BROKER_DOWN_SECONDS)
-            brokers.boot(broker)
-
-        crowd, times = Crowd(arguments.sessions, arguments.rate), arguments.times
-        if arguments.story == "restart":
-            figures = restart(rig, crowd, times=times, random=dice, tell=say)
-        elif arguments.story == "crash":
-            figures = crash(rig, crowd, times=times, random=dice, tell=say)
-        else:
-            trouble = lose_a_broker if brokers.count > 1 else None
-            figures = come_and_go(rig, crowd, times=times, random=dice, tell=say, trouble=trouble)
-        say(figures.in_words())
-        if arguments.story == "restart":
-            figures.assert_repeated_nothing()
-        elif arguments.story == "crash":
-            figures.assert_repeated_little()
-        else:
-            figures.assert_kept_in_order()
-
-
 def main() -> int:
     """Read the arguments, tell the story, say how it ended."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("story", choices=("restart", "crash", "come-and-go", "rollout", "stuck", "outage", "throttle"))
+    parser.add_argument("story", choices=tuple(STORIES))
     parser.add_argument("--times", type=int, default=20, help="restarts, crashes, changes or rounds (default: %(default)s)")
     parser.add_argument("--sessions", type=int, default=2000, help="player sessions (default: %(default)s)")
     parser.add_argument("--rate", type=float, default=600.0, help="events per second (default: %(default)g)")
     parser.add_argument("--events", type=int, default=200_000, help="of the others, for `stuck` (default: %(default)s)")
-    parser.add_argument("--minutes", type=float, default=10.0, help="of trouble, for `outage` and `throttle` (default: %(default)g)")
+    parser.add_argument(
+        "--minutes", type=float, default=10.0, help="of trouble, for `outage`, `throttle` and `soak` (default: %(default)g)"
+    )
     parser.add_argument("--partitions", type=int, default=12)
     parser.add_argument("--brokers", type=int, choices=(1, 3), default=1)
     parser.add_argument("--protocol", choices=("classic", "consumer"), default="classic")

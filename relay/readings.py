@@ -3,6 +3,7 @@
 In: the parts. Out: a function for each metric of the catalogue that is watched.
 """
 
+import asyncio
 import time
 from collections.abc import Callable
 
@@ -61,6 +62,7 @@ def watch(metrics: Metrics, parts: Parts, *, is_ready: Callable[[], bool]) -> No
         "dlq_pending": lambda: letters.pending_count,
         "dlq_produce_failures_total": lambda: letters.failure_count,
         "ready": is_ready,
+        "tasks": lambda: len(asyncio.all_tasks()),
         "last_delivery_timestamp_seconds": last_delivery_timestamp,
     }
     if tokens is not None:

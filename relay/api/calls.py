@@ -1,7 +1,7 @@
 """The calls under way. Most leave at once, on a connection that is at hand, and cost no task; the others are for a few tasks that wait.
 
 In: commands, started by the pump. Out: each one's verdict, reported to the pump. The core bounds how many are started; there are never more
-tasks than calls have had to wait at once.
+tasks than calls have had to wait at once, and those that a storm has brought forth end with it, but for a few.
 """
 
 import asyncio
@@ -14,6 +14,7 @@ from typing import Final, Protocol
 from relay.core.commands import OpenSession, SendEvent
 from relay.core.inputs import Answered, Verdict
 
+IDLE_TASKS_MAX: Final = 32  # kept for the next calls that have to wait
 UNSENT: Final = -1  # in place of a status: the call was held back for want of credentials, so there was no request
 
 Hear = Callable[[Verdict, int], None]
@@ -94,6 +95,8 @@ class Calls:
                 began = self._clock()
                 verdict, status = await self._client.perform(command)
                 self._heard(command, began, verdict, status)
+            if len(self._idle) >= IDLE_TASKS_MAX:
+                return
             called: asyncio.Future[None] = loop.create_future()
             self._idle.append(called)
             await called

@@ -370,4 +370,9 @@ CATALOGUE: Final[tuple[Metric, ...]] = (
         advice="More than one combination in a group for long: a roll-out is stuck.",
     ),
     _gauge("ready", "1 when /readyz answers 200.", advice="0: ask /readyz for the reasons."),
+    _gauge(
+        "tasks",
+        "Tasks of the event loop. Waiting sessions have none, so the number does not follow theirs.",
+        advice="Grows for hours under a steady load: something is leaked; tell those who develop the relay.",
+    ),
 )

@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from relay.api.calls import Broke, Calls, Hear
+from relay.api.calls import IDLE_TASKS_MAX, Broke, Calls, Hear
 from relay.api.client import ApiClient
 from relay.api.collection import MediaCollection
 from relay.api.transport import Transport
@@ -85,6 +85,27 @@ def test_a_call_that_must_wait_is_reported_all_the_same() -> None:
             await _until(lambda count=count: len(heard.reported) == count)
             await asyncio.sleep(0)
         assert len(asyncio.all_tasks()) == 2
+        await heard.calls.stop()
+
+    asyncio.run(test())
+
+
+def test_the_tasks_of_a_storm_end_with_it() -> None:
+    """As many as calls had to wait at once, and a few are kept when all have their answers."""
+
+    async def test() -> None:
+        client = Client(is_at_hand=False)
+        heard = Heard(client)
+        for _ in range(4 * IDLE_TASKS_MAX):
+            heard.calls.start(SEND)
+        assert len(asyncio.all_tasks()) == 1 + 4 * IDLE_TASKS_MAX
+        client.may_answer.set()
+        await _until(lambda: len(heard.reported) == 4 * IDLE_TASKS_MAX)
+        await asyncio.sleep(0)
+        assert len(asyncio.all_tasks()) == 1 + IDLE_TASKS_MAX
+        heard.calls.start(SEND)
+        await _until(lambda: len(heard.reported) == 4 * IDLE_TASKS_MAX + 1)
+        assert not heard.bugs
         await heard.calls.stop()
 
     asyncio.run(test())

@@ -24,6 +24,7 @@ ROOT: Final = Path(__file__).parents[2]
 START_SECONDS: Final = 30.0
 TAIL_LINES: Final = 15
 REQUEST_SECONDS: Final = 60.0
+COMPARE_SECONDS: Final = 600.0  # a million events
 
 
 def free_port() -> int:
@@ -125,9 +126,20 @@ class Process:
 
     def rss_bytes(self) -> int:
         """The memory that it holds."""
+        return int(self._status("VmRSS")) * 1024
+
+    def thread_count(self) -> int:
+        """Its threads."""
+        return int(self._status("Threads"))
+
+    def handle_count(self) -> int:
+        """Its open files, sockets among them."""
+        return len(os.listdir(f"/proc/{self.pid}/fd"))  # noqa: PTH208  # names are enough; they are gone before anybody could look at them
+
+    def _status(self, name: str) -> str:
         for line in Path(f"/proc/{self.pid}/status").read_text().splitlines():
-            if line.startswith("VmRSS:"):
-                return int(line.split()[1]) * 1024
+            if line.startswith(f"{name}:"):
+                return line.split()[1]
         raise AssertionError("no such process")
 
 
@@ -218,7 +230,9 @@ class ApiProcess(Process):
 
     def compare(self, produced: bytes) -> dict[str, Any]:
         """The account, against what was produced."""
-        account: dict[str, Any] = self.tell("POST", "/_fake/compare", produced)
+        status, answer = ask(f"{self.url}/_fake/compare", method="POST", body=produced, seconds=COMPARE_SECONDS)
+        assert status == 200, f"{status} {answer[:500]!r}"
+        account: dict[str, Any] = json.loads(answer)
         return account
 
 

@@ -184,6 +184,11 @@ class Rig:
             findings.repeats = self.repeats()
         return findings
 
+    def poison(self) -> set[tuple[int, int]]:
+        """Where records stand that are no events: partition and offset."""
+        said = (one for players in self._players for one in players.finish(SETTLE_SECONDS))
+        return {(one["partition"], one["offset"]) for one in said if one.get("isPoison")}
+
     def repeats(self) -> list[Repeat]:
         """What the API took more than once."""
         return [

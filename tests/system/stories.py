@@ -161,7 +161,7 @@ def come_and_go(  # noqa: PLR0913  # settings, each by its name
     running = [rig.start_relay() for _ in range(RELAYS_MAX - 1)]
     for relay in running:
         relay.wait_until_ready()
-    deeds = _Deck(("join", "leave", "freeze", "join", "kill", *(("trouble",) if trouble else ("freeze",))), random)
+    deeds = Deck(("join", "leave", "freeze", "join", "kill", *(("trouble",) if trouble else ("freeze",))), random)
     for number in range(times):
         deed = deeds.draw()
         if deed == "join" and len(running) >= RELAYS_MAX:
@@ -275,15 +275,17 @@ def _read_again(rig: Rig, *, held_back: int) -> RelayProcess:
     return relay
 
 
-class _Deck:
+class Deck:
     """Draws each card once before any comes again, so that a short story has all of them."""
 
     def __init__(self, cards: tuple[str, ...], random: Random) -> None:
+        """Take the cards."""
         self._cards = cards
         self._random = random
         self._left: list[str] = []
 
     def draw(self) -> str:
+        """The next one."""
         if not self._left:
             self._left = self._random.sample(self._cards, len(self._cards))
         return self._left.pop()

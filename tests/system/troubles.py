@@ -101,7 +101,7 @@ def outage(rig: Rig, crowd: Crowd, *, seconds: float, tell: Tell, fault: str = "
     time.sleep(RETURN_SECONDS)  # the players go on while the crowd comes back
     rig.stop_players()
     rig.settle(SETTLE_SECONDS + seconds)
-    account = _account(relay)
+    account = account_of(relay)
     # Only now, when no more requests come: the API says how many it has answered since a moment.
     answered = [rig.api.tell("POST", "/_watch/after", b'{"moment": %r}' % (back + step * TENTH))["count"] for step in range(RETURN_TENTHS)]
     returning = [earlier - later for earlier, later in itertools.pairwise(answered)]
@@ -157,7 +157,7 @@ def throttle(  # noqa: PLR0913  # settings, each by its name
     rig.api.set_faults()
     rig.stop_players()
     rig.settle(SETTLE_SECONDS + seconds)
-    return ThrottleFigures(rig.judge(), per_second, took, served, refused, _account(relay))
+    return ThrottleFigures(rig.judge(), per_second, took, served, refused, account_of(relay))
 
 
 def _requests(scrape: Scrape) -> int:
@@ -168,7 +168,7 @@ def _circuits(scrape: Scrape) -> float:
     return scrape.total("relay_circuit_state")
 
 
-def _account(relay: RelayProcess) -> dict[str, Any]:
+def account_of(relay: RelayProcess) -> dict[str, Any]:
     """Stop the relay, and read what it says in the end of all that it has read."""
     relay.terminate()
     code = relay.exit_code(DRAIN_SECONDS_MAX)

@@ -29,7 +29,8 @@ import httpx
 import trustme
 import uvloop
 
-from relay.api.transport import Transport, stock_transport, tls_context
+from relay.api.tls import tls_context
+from relay.api.transport import Transport, stock_transport
 
 PATH: Final = "/api/v1/sessions/0123456789abcdef0123456789abcdef/events"
 BODY: Final = b'{"playerTime":{"playhead":12.5,"ts":1700000012500},"eventType":"ping","params":{}}'.ljust(190)

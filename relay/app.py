@@ -26,9 +26,10 @@ from relay.api.credentials import Authorized, SecretHeaders, Tokens
 from relay.api.dialect import Dialect
 from relay.api.edge import MediaEdge
 from relay.api.edge_words import VOCABULARY
+from relay.api.tls import tls_context
 from relay.api.token_endpoint import Application, NoToken, Token, TokenEndpoint
 from relay.api.traced import Traced
-from relay.api.transport import Transport, stock_transport, tls_context
+from relay.api.transport import Transport, stock_transport
 from relay.check.api import Reach
 from relay.check.findings import Report
 from relay.check.kafka import Wanted

@@ -15,7 +15,7 @@ import select
 import ssl
 import sys
 from collections.abc import Callable, Iterable
-from typing import Final, Protocol, TypeAlias, cast
+from typing import Any, Final, Protocol, TypeAlias, cast
 
 import httptools
 import httpx
@@ -105,6 +105,31 @@ def encode_post(target: bytes, head: bytes, body: bytes) -> bytes:
     return b"POST %b HTTP/1.1\r\n%bcontent-length: %d\r\n\r\n%b" % (target, head, len(body), body)
 
 
+class Wire(Protocol):
+    """What a connection wants of its socket."""
+
+    def write(self, data: bytes, /) -> None:
+        """Send, now or as soon as the socket takes it."""
+
+    def close(self) -> None:
+        """Close it when everything is sent."""
+
+    def abort(self) -> None:
+        """Close it at once."""
+
+    def is_closing(self) -> bool:
+        """Whether it is being closed."""
+        ...
+
+    def get_write_buffer_size(self) -> int:
+        """How many bytes are not sent yet."""
+        ...
+
+    def get_extra_info(self, name: str, /) -> Any:
+        """Look at what lies below: `socket`."""
+        ...
+
+
 class Owner(Protocol):
     """Who lends connections out."""
 
@@ -137,7 +162,7 @@ class Connection(asyncio.Protocol):
         "_parser",
         "_read_by",
         "_status",
-        "_transport",
+        "_wire",
         "_written_by",
         "has_place",
         "idle_since",
@@ -152,7 +177,7 @@ class Connection(asyncio.Protocol):
         self._answer_bytes_max = answer_bytes_max
         self._bytes_unchecked = min(answer_bytes_max, HEAD_BYTES_MAX)  # no limit can be broken by so few
         self._parser = httptools.HttpResponseParser(self)
-        self._transport: asyncio.Transport | None = None
+        self._wire: Wire | None = None
         self._hear: Hear | None = None
         self._status = 0
         self._headers: RawHeaders = []
@@ -173,14 +198,14 @@ class Connection(asyncio.Protocol):
 
     def send(self, message: bytes, hear: Hear, *, read_seconds: float | None, write_seconds: float | None) -> None:
         """Hand a whole request to the socket; `hear` is told how it ended, unless it is abandoned."""
-        assert self._transport is not None
+        assert self._wire is not None
         assert self._hear is None, "one request at a time"
         self._expect_answer()
         now = self._loop.time()
         self._read_by = math.inf if read_seconds is None else now + read_seconds
         self._written_by = math.inf if write_seconds is None else now + write_seconds
         self._hear = hear
-        self._transport.write(message)
+        self._wire.write(message)
 
     def abandon(self, hear: Hear) -> None:
         """Nobody waits for this answer any more. If it is still to come, the connection is of no use."""
@@ -197,11 +222,11 @@ class Connection(asyncio.Protocol):
         """Whether an idle connection may be trusted: the end of a connection may lie in the kernel, not yet read by the loop."""
         if now - self.idle_since < QUIET_SECONDS or sys.platform == "win32":
             return True
-        assert self._transport is not None
-        if self._transport.is_closing():
+        assert self._wire is not None
+        if self._wire.is_closing():
             return False
         poll = select.poll()
-        poll.register(self._transport.get_extra_info("socket").fileno(), select.POLLIN)
+        poll.register(self._wire.get_extra_info("socket").fileno(), select.POLLIN)
         return not poll.poll(0)
 
     def check_patience(self, now: float) -> None:
@@ -210,7 +235,7 @@ class Connection(asyncio.Protocol):
             self.fail(httpx.ReadTimeout("the answer took too long"))
         elif now >= self._written_by:
             self._written_by = math.inf
-            if self._transport is not None and self._transport.get_write_buffer_size():
+            if self._wire is not None and self._wire.get_write_buffer_size():
                 self.fail(httpx.WriteTimeout("the request could not be written in time"))
 
     def fail(self, error: httpx.TransportError) -> None:
@@ -223,14 +248,14 @@ class Connection(asyncio.Protocol):
     def close(self) -> None:
         """Take leave of the server."""
         self._retire()
-        if self._transport is not None:
-            self._transport.close()
+        if self._wire is not None:
+            self._wire.close()
 
     def abort(self) -> None:
         """Close the socket at once."""
         self._retire()
-        if self._transport is not None:
-            self._transport.abort()
+        if self._wire is not None:
+            self._wire.abort()
 
     def _retire(self) -> None:
         self.is_open = False
@@ -241,7 +266,7 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """The socket is connected and, with TLS, the server is verified."""
-        self._transport = cast("asyncio.Transport", transport)  # uvloop's transports have its methods, but not its type
+        self._wire = cast("Wire", transport)
         self.is_open = True
 
     def data_received(self, data: bytes) -> None:

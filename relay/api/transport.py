@@ -27,6 +27,7 @@ from typing import Final, NamedTuple, TypeAlias, cast
 import httpx
 
 from relay.api.connection import Answer, Connection, Hear, encode_post, encode_request
+from relay.api.tls import TlsLayer, tls_context
 
 NOT_SENT: Final = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol)
 
@@ -34,7 +35,6 @@ IDLE_SECONDS_MAX: Final = 4.0  # Node and Apache hang up after 5, load balancers
 AGE_SECONDS_MAX: Final = 300.0  # a name that moves is followed within this; five minutes is also what resolvers commonly cache
 ANSWER_BYTES_MAX: Final = 2**20
 SWEEP_SECONDS: Final = 0.05
-GOODBYE_SECONDS: Final = 1.0  # for the server's half of a TLS farewell
 
 Limits: TypeAlias = Mapping[str, float | None]
 NO_LIMITS: Final[Limits] = {}
@@ -74,7 +74,7 @@ class Pool:
         self,
         origin: Origin,
         *,
-        tls: ssl.SSLContext | None,
+        tls: ssl.SSLContext,
         connections_max: int,
         idle_seconds_max: float,
         age_seconds_max: float,
@@ -164,7 +164,7 @@ class Pool:
             self._free_place()
             if isinstance(error, TimeoutError):
                 raise httpx.ConnectTimeout("connecting took too long") from error
-            if isinstance(error, OSError | UnicodeError):
+            if isinstance(error, OSError | ValueError):
                 raise httpx.ConnectError(str(error) or type(error).__name__) from error
             raise
         connection.has_place = True
@@ -174,12 +174,16 @@ class Pool:
 
     async def _open_socket(self, connection: Connection) -> None:
         scheme, host, port = self._origin
-        if scheme == "https":
-            await self._loop.create_connection(
-                lambda: connection, host, port, ssl=self._tls, server_hostname=host, ssl_shutdown_timeout=GOODBYE_SECONDS
-            )
-        else:
+        if scheme == "http":
             await self._loop.create_connection(lambda: connection, host, port)
+            return
+        layer = TlsLayer(connection, self._tls, host, self._loop)
+        socket, _ = await self._loop.create_connection(lambda: layer, host, port)
+        try:
+            await layer.verified
+        except BaseException:
+            socket.abort()
+            raise
 
     # What connections tell.
 
@@ -361,18 +365,6 @@ async def _read_whole(stream: httpx.SyncByteStream | httpx.AsyncByteStream) -> b
     if not isinstance(stream, AsyncIterable):
         raise httpx.LocalProtocolError("the body can be read by a synchronous client only")
     return b"".join([part async for part in stream])
-
-
-def tls_context(ca_file: str | None = None, client_cert_file: str | None = None, client_key_file: str | None = None) -> ssl.SSLContext:
-    """How servers are verified, and how we prove who we are.
-
-    Trusted are the authorities in `ca_file` alone; without it those of SSL_CERT_FILE and SSL_CERT_DIR, else the system's.
-    """
-    context = ssl.create_default_context(cafile=ca_file)
-    context.set_alpn_protocols(["http/1.1"])
-    if client_cert_file is not None:
-        context.load_cert_chain(client_cert_file, client_key_file, password="")  # better refused than asked for
-    return context
 
 
 def stock_transport(

@@ -15,8 +15,9 @@ import trustme
 from relay.api.collection import MediaCollection
 from relay.api.dialect import Dialect
 from relay.api.edge import MediaEdge
+from relay.api.tls import tls_context
 from relay.api.token_endpoint import NoToken, Token
-from relay.api.transport import Transport, tls_context
+from relay.api.transport import Transport
 from relay.check.api import ApiChecks, Reach
 from relay.check.findings import Finding, Report
 from relay.sandbox.fake_api import FakeApi

@@ -19,7 +19,8 @@ import pytest
 import trustme
 import uvloop
 
-from relay.api.transport import Transport, stock_transport, tls_context
+from relay.api.tls import tls_context
+from relay.api.transport import Transport, stock_transport
 
 DEADLINE_SECONDS = 20.0
 PATIENCE = {"connect": 5.0, "read": 5.0, "write": 5.0, "pool": 5.0}

@@ -13,7 +13,8 @@ import httpx
 import pytest
 import trustme
 
-from relay.api.transport import NOT_SENT, tls_context
+from relay.api.tls import tls_context
+from relay.api.transport import NOT_SENT
 
 NO_CONTENT = b"HTTP/1.1 204 No Content\r\n\r\n"
 

@@ -4,6 +4,7 @@ In: settings. Out: a running relay, and its exit code. Only this module reads se
 """
 
 import asyncio
+import gc
 import logging
 import signal
 import socket
@@ -84,11 +85,18 @@ log = logging.getLogger("relay.app")
 def run(settings: Settings) -> int:
     """Serve until a signal asks to stop; the exit code says how it ended. On uvloop, where there is one."""
     logs.configure(settings.log.level, settings.log.format)
+    _seldom_look_for_garbage()
     try:
         import uvloop  # noqa: PLC0415  # not on every platform
     except ImportError:
         return asyncio.run(serve(settings))
     return uvloop.run(serve(settings))
+
+
+def _seldom_look_for_garbage() -> None:
+    """Events hold no cycles; that Python looks for some among them all the time took a thirtieth of all CPU."""
+    gc.set_threshold(20_000, 20, 20)
+    gc.freeze()  # what is imported by now stays: no look at it
 
 
 async def serve(settings: Settings) -> int:

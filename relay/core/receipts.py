@@ -13,7 +13,7 @@ fit them is no receipt.
 import zlib
 from base64 import b64decode, b64encode
 from collections.abc import Iterator
-from itertools import chain, pairwise
+from itertools import chain, pairwise, takewhile
 from typing import Final
 
 from relay.core.ledger import Ledger
@@ -87,7 +87,7 @@ def _runs(ledger: Ledger, safe: int) -> Iterator[int]:
 def _finished(ledger: Ledger) -> Iterator[tuple[int, int]]:
     """The ranges between outstanding offsets, up to the highest finished one."""
     end = ledger.finished_below
-    outstanding = [offset for offset in ledger.outstanding() if offset < end]
+    outstanding = takewhile(end.__gt__, ledger.outstanding())
     return ((before + 1, after) for before, after in pairwise((*outstanding, end)) if after - before != 1)
 
 

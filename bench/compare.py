@@ -25,7 +25,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from confluent_kafka import Producer, libversion
 from confluent_kafka.admin import AdminClient, NewTopic
@@ -120,10 +120,10 @@ class Counts(Protocol):
 class Api:
     """The API server, as a process."""
 
-    def __init__(self, shape: Shape, folder: Path) -> None:
-        """Start it."""
+    def __init__(self, shape: Shape, folder: Path, *flags: str) -> None:
+        """Start it, with more of its flags if wanted."""
         self.authority = folder / f"{shape.name}.pem" if shape.is_tls else None
-        arguments = [str(BUILT / "server"), f"-latency={shape.latency_ms}ms"]
+        arguments = [str(BUILT / "server"), f"-latency={shape.latency_ms}ms", *flags]
         arguments += [f"-fail-every={shape.fail_every}", f"-forget-every={shape.forget_every}"]
         arguments += [f"-tls={self.authority}"] if self.authority else []
         self._process = subprocess.Popen(arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
@@ -136,9 +136,14 @@ class Api:
 
     def taken(self) -> int:
         """How many openings and events it has taken."""
-        with urllib.request.urlopen(f"{self.url}/account", timeout=10, context=self._context) as answer:
-            account = json.loads(answer.read())
+        account = self.account()
         return int(account["openings"]) + int(account["events"])
+
+    def account(self) -> dict[str, Any]:
+        """All that it tells."""
+        with urllib.request.urlopen(f"{self.url}/account", timeout=10, context=self._context) as answer:
+            told: dict[str, Any] = json.loads(answer.read())
+        return told
 
     def close(self) -> None:
         """Stop it."""

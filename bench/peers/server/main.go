@@ -1,7 +1,8 @@
 // A fast API server for measurements: opens whatever is a session, takes whatever is an event, late or with failures when told to.
 //
-// In: HTTP/1.1 requests, plain or over TLS. Out: 201 with a Location for openings, 204 for events; GET /account says how many of each.
-// It parses just enough of a request to find its end, so that the machine's time goes to whoever is measured.
+// In: HTTP/1.1 requests, plain or over TLS. Out: 201 with a Location for openings, 204 for events; GET /account says how many of each, and
+// with -latencies how long events took that say when they were due. It parses just enough of a request to find its end, so that the
+// machine's time goes to whoever is measured.
 package main
 
 import (
@@ -29,6 +30,8 @@ var (
 	latency       = flag.Duration("latency", 0, "how long every answer waits")
 	failEvery     = flag.Int64("fail-every", 0, "every n-th event is answered 500")
 	forgetEvery   = flag.Int64("forget-every", 0, "every n-th event is answered 410")
+	failSessions  = flag.Int64("fail-sessions", 0, "every event of every n-th session is answered 500")
+	latencies     = flag.Bool("latencies", false, "tell by crowd how long events took whose bodies say when they were due")
 	certificateTo = flag.String("tls", "", "speak TLS, and write the certificate to this file")
 
 	openings, events, failures, forgotten, arrivals atomic.Int64
@@ -45,7 +48,7 @@ func main() {
 		listener = tls.NewListener(listener, &tls.Config{Certificates: []tls.Certificate{ownCertificate()}})
 	}
 	fmt.Println(port) // only now: the certificate is there
-	go func() { // whoever started this has gone: go too
+	go func() {       // whoever started this has gone: go too
 		_, _ = os.Stdin.Read(make([]byte, 1))
 		os.Exit(0)
 	}()
@@ -68,16 +71,24 @@ func serve(connection net.Conn) {
 		}
 		isOpening := bytes.Contains(line, []byte("/sessions HTTP"))
 		isQuestion := bytes.HasPrefix(line, []byte("GET /account"))
+		isFailing := *failSessions > 0 && !isOpening && !isQuestion && sessionIn(line)%*failSessions == 0
 		if !skipRest(reader) {
 			return
 		}
 		if *latency > 0 && !isQuestion {
 			time.Sleep(*latency)
 		}
-		if _, err := connection.Write(answer(isOpening, isQuestion)); err != nil {
+		if _, err := connection.Write(answer(isOpening, isQuestion, isFailing)); err != nil {
 			return
 		}
 	}
+}
+
+// sessionIn reads the number of a session out of the request line: it is what stands between the last slashes but one.
+func sessionIn(line []byte) int64 {
+	path, _, _ := bytes.Cut(line, []byte("/events HTTP"))
+	number, _ := strconv.ParseInt(string(path[bytes.LastIndexByte(path, '/')+1:]), 16, 64)
+	return number
 }
 
 // skipRest reads past the headers and the body.
@@ -89,6 +100,11 @@ func skipRest(reader *bufio.Reader) bool {
 			return false
 		}
 		if len(header) <= 2 {
+			if *latencies && length <= 16384 { // what the reader holds at once
+				if body, err := reader.Peek(length); err == nil {
+					note(body, time.Now().UnixNano())
+				}
+			}
 			_, err := reader.Discard(length)
 			return err == nil
 		}
@@ -98,16 +114,17 @@ func skipRest(reader *bufio.Reader) bool {
 	}
 }
 
-func answer(isOpening, isQuestion bool) []byte {
+func answer(isOpening, isQuestion, isFailing bool) []byte {
 	if isQuestion {
-		body := fmt.Sprintf(`{"openings": %d, "events": %d, "failures": %d, "forgotten": %d}`, openings.Load(), events.Load(), failures.Load(), forgotten.Load())
+		body := fmt.Sprintf(`{"openings": %d, "events": %d, "failures": %d, "forgotten": %d, "latencies": %s}`,
+			openings.Load(), events.Load(), failures.Load(), forgotten.Load(), toldLatencies())
 		return []byte(fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s", len(body), body))
 	}
 	if isOpening {
 		return []byte(fmt.Sprintf("HTTP/1.1 201 Created\r\nLocation: /api/v1/sessions/%064x\r\nContent-Length: 0\r\n\r\n", openings.Add(1)))
 	}
 	arrival := arrivals.Add(1)
-	if *failEvery > 0 && arrival%*failEvery == 0 {
+	if isFailing || (*failEvery > 0 && arrival%*failEvery == 0) {
 		failures.Add(1)
 		return []byte("HTTP/1.1 500 Internal Server Error\r\nContent-Length: 0\r\n\r\n")
 	}

@@ -1,0 +1,96 @@
+"""The relay with one thing in it changed, for measurements: what the product has no setting for, and needs none.
+
+    python bench/changed.py CHANGE
+
+In: the name of a change, and the environment of `relay run`. Out: `relay run`, so changed. `statistics` changes nothing but writes to the
+file in BENCH_NOTES what the Kafka client has fetched for the source.
+"""
+
+import gc
+import json
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+from confluent_kafka import Consumer
+
+from relay.cli import main as relay
+from relay.kafka import member
+from relay.observe.metrics import Histogram
+
+THRESHOLD: Final = 50_000  # allocations between two looks of the youngest generation; 700 by default
+
+
+def on_asyncio() -> None:
+    """The loop of the standard library instead of uvloop."""
+    sys.modules["uvloop"] = None  # type: ignore[assignment]  # importing it fails from now on
+
+
+def without_collector() -> None:
+    """Nothing looks for cycles."""
+    gc.disable()
+
+
+def with_rare_collector() -> None:
+    """What was imported is never looked at again, and the rest seldom."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(THRESHOLD, 20, 100)
+
+
+def without_histograms() -> None:
+    """No duration is counted."""
+
+    def ignore(_self: Histogram, _seconds: float) -> None:
+        """Let it go by."""
+
+    Histogram.observe = ignore  # type: ignore[assignment,method-assign]
+
+
+def in_batches_of(count: int) -> Callable[[], None]:
+    """So many records are taken from the client at once, at most."""
+
+    def change() -> None:
+        member.BATCH_RECORDS_MAX = count  # type: ignore[misc]
+
+    return change
+
+
+def with_statistics() -> None:
+    """What the client has fetched is written down ten times a second."""
+    notes = Path(os.environ["BENCH_NOTES"])
+
+    def note(text: str) -> None:
+        told = json.loads(text)
+        partitions = [one for topic in told["topics"].values() for one in topic["partitions"].values()]
+        noted = {
+            "records": sum(one["rxmsgs"] for one in partitions),
+            "bytes": sum(one["rxbytes"] for one in partitions),
+            "wire_bytes": sum(one["rxbytes"] for one in told["brokers"].values()),
+        }
+        beside = notes.with_suffix(".new")
+        beside.write_text(json.dumps(noted), "utf-8")
+        beside.replace(notes)
+
+    def consumer(properties: dict[str, Any]) -> Any:
+        return Consumer(properties | {"statistics.interval.ms": 100, "stats_cb": note})
+
+    vars(member)["Consumer"] = consumer
+
+
+CHANGES: Final[dict[str, Callable[[], None]]] = {
+    "asyncio": on_asyncio,
+    "gc-off": without_collector,
+    "gc-rare": with_rare_collector,
+    "no-histograms": without_histograms,
+    "batch-100": in_batches_of(100),
+    "batch-2000": in_batches_of(2_000),
+    "statistics": with_statistics,
+}
+
+
+if __name__ == "__main__":
+    CHANGES[sys.argv[1]]()
+    sys.exit(relay(["run"]))

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
-from confluent_kafka import Consumer
+from confluent_kafka import Consumer, TopicPartition
 
 from relay.cli import main as relay
 from relay.kafka import member
@@ -58,26 +58,44 @@ def in_batches_of(count: int) -> Callable[[], None]:
     return change
 
 
-def with_statistics() -> None:
-    """What the client has fetched is written down ten times a second."""
-    notes = Path(os.environ["BENCH_NOTES"])
+class Noting(Consumer):
+    """Writes down ten times a second what the client has fetched, and how often it was paused."""
 
-    def note(text: str) -> None:
+    pauses = 0
+
+    def __init__(self, properties: dict[str, Any]) -> None:
+        """Ask for statistics."""
+        super().__init__(properties | {"statistics.interval.ms": 100, "stats_cb": self.note})
+        self.notes = Path(os.environ["BENCH_NOTES"])
+
+    def pause(self, partitions: list[TopicPartition]) -> None:
+        """Count it."""
+        self.pauses += 1
+        super().pause(partitions)
+
+    def incremental_assign(self, partitions: list[TopicPartition]) -> None:
+        """What is assigned is paused at once; that does not count."""
+        self.pauses -= 1
+        super().incremental_assign(partitions)
+
+    def note(self, text: str) -> None:
+        """As librdkafka tells it."""
         told = json.loads(text)
         partitions = [one for topic in told["topics"].values() for one in topic["partitions"].values()]
         noted = {
             "records": sum(one["rxmsgs"] for one in partitions),
             "bytes": sum(one["rxbytes"] for one in partitions),
             "wire_bytes": sum(one["rxbytes"] for one in told["brokers"].values()),
+            "pauses": self.pauses,
         }
-        beside = notes.with_suffix(".new")
+        beside = self.notes.with_suffix(".new")
         beside.write_text(json.dumps(noted), "utf-8")
-        beside.replace(notes)
+        beside.replace(self.notes)
 
-    def consumer(properties: dict[str, Any]) -> Any:
-        return Consumer(properties | {"statistics.interval.ms": 100, "stats_cb": note})
 
-    vars(member)["Consumer"] = consumer
+def with_statistics() -> None:
+    """What the source's client has fetched is written down."""
+    vars(member)["Consumer"] = Noting
 
 
 CHANGES: Final[dict[str, Callable[[], None]]] = {

@@ -13,7 +13,6 @@ import argparse
 import json
 import statistics
 import tempfile
-import urllib.request
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Final
@@ -22,7 +21,7 @@ import compare
 import running
 
 FAIL_EVERY: Final = 100
-ADMIN_PORT: Final = 18_991
+FIGURES: Final = ("microseconds_per_event", "events_per_second")
 SLOW: Final = compare.Shape("slow", latency_ms=20, concurrency=160, events=300_000)
 BUFFERS: Final = (100_000, 10_000)  # as by default, and a tenth of it
 
@@ -38,11 +37,8 @@ def failing(bootstrap: str, folder: Path, *, events: int, pairs: int) -> tuple[s
             used.append(one_failing(bootstrap, topic, shape, folder, flags))
             print(f"failing {number + 1}/{pairs} {name}: {used[-1]}", flush=True)
     sound, ill = found.values()
-    rows = [
-        [name, f"{statistics.median(one.microseconds_per_event for one in used):.1f}"]
-        + [f"{statistics.median(one.events_per_second for one in used):,.0f}"]
-        for name, used in found.items()
-    ]
+    medians = {name: [statistics.median(getattr(one, figure) for one in used) for figure in FIGURES] for name, used in found.items()}
+    rows = [[name, f"{cost:.1f}", f"{rate:,.0f}"] for name, (cost, rate) in medians.items()]
     cpu = statistics.median(b.microseconds_per_event / a.microseconds_per_event for a, b in zip(sound, ill, strict=True))
     rate = statistics.median(b.events_per_second / a.events_per_second for a, b in zip(sound, ill, strict=True))
     told = f"{events:,} events, 2,000 sessions, 12 partitions, 300 bytes, TLS, 256 under way; {pairs} pairs, medians.\n\n"
@@ -68,40 +64,33 @@ def refetch(bootstrap: str, folder: Path, *, events: int) -> tuple[str, Any]:
     topic = compare.produce(bootstrap, shape)
     rows = [one_slow(bootstrap, topic, shape, folder, buffer) for buffer in BUFFERS]
     handled = sum(len(key.encode()) + len(value.encode()) for key, value in compare.said(shape))
-    told = f"{events:,} events ({handled / 2**20:.0f} MiB of keys and values, lz4), 12 partitions; the API answers after {shape.latency_ms} ms,"
-    told += f" {shape.concurrency} under way.\n\n"
+    told = f"{events:,} events ({handled / 2**20:.0f} MiB of keys and values, lz4), 12 partitions;"
+    told += f" the API answers after {shape.latency_ms} ms, {shape.concurrency} under way.\n\n"
     titles = ["`RELAY_LIMITS__BUFFER_EVENTS_MAX`", "pauses", "records fetched ÷ handled", "bytes fetched ÷ handled", "MiB on the wire"]
     lines = [
-        [f"{one['buffer']:,}", f"{one['pauses']:.0f}", f"{one['records'] / events:.3f}", f"{one['bytes'] / handled:.3f}"]
-        + [f"{one['wire_bytes'] / 2**20:.1f}"]
+        [f"{one['buffer']:,.0f}", f"{one['pauses']:.0f}", *(f"{share:.3f}" for share in (one["records"] / events, one["bytes"] / handled))]
         for one in rows
     ]
+    for line, one in zip(lines, rows, strict=True):
+        line.append(f"{one['wire_bytes'] / 2**20:.1f}")
     return told + running.table(titles, lines) + "\nAt most 1.1 is wanted.\n", {"handled_bytes": handled, "rows": rows}
 
 
 def one_slow(bootstrap: str, topic: str, shape: compare.Shape, folder: Path, buffer: int) -> dict[str, float]:
     """A relay over the topic; what its client has fetched by the time all is handled."""
     api, notes = compare.Api(shape, folder), folder / f"notes-{buffer}.json"
+
+    def noted() -> dict[str, float]:
+        return json.loads(notes.read_text("utf-8")) if notes.exists() else {"records": 0.0}
+
     try:
-        told = compare.environment("relay", shape, bootstrap, topic, api) | {
-            "BENCH_NOTES": str(notes),
-            "RELAY_ADMIN__PORT": str(ADMIN_PORT),
-            "RELAY_LIMITS__BUFFER_EVENTS_MAX": str(buffer),
-        }
+        told = compare.environment("relay", shape, bootstrap, topic, api)
+        told |= {"BENCH_NOTES": str(notes), "RELAY_LIMITS__BUFFER_EVENTS_MAX": str(buffer)}
         with running.relay(told, folder / f"slow-{buffer}.log", change="statistics") as process:
             running.wait(api, [process], shape.events)
-            running.until(lambda: notes.exists() and json.loads(notes.read_text("utf-8"))["records"], [process], lambda one: one >= shape.events)
-            noted: dict[str, float] = json.loads(notes.read_text("utf-8"))
-            return noted | {"buffer": float(buffer), "pauses": metric("relay_source_pauses_total")}
+            return running.until(noted, [process], lambda found: found["records"] >= shape.events) | {"buffer": float(buffer)}
     finally:
         api.close()
-
-
-def metric(name: str) -> float:
-    """The sum over the series of a metric of the relay."""
-    with urllib.request.urlopen(f"http://127.0.0.1:{ADMIN_PORT}/metrics", timeout=5) as page:
-        lines = page.read().decode().splitlines()
-    return sum(float(line.split()[-1]) for line in lines if line.startswith((f"{name}{{", f"{name} ")))
 
 
 def main() -> None:

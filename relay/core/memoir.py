@@ -98,7 +98,7 @@ _decode_object = msgspec.json.Decoder(dict[str, object]).decode
 
 def write(lane: Lane, epoch: float = 0.0) -> bytes | None:
     """The memoir of a lane; None when there is nothing worth remembering. `epoch` is the Unix time at which the core's clock began."""
-    standing = _STANDINGS.get(_RESTING.get(lane.state, lane.state))
+    standing = _STANDINGS.get(_RESTING.get(lane.state, lane.state)) or _between(lane)
     if standing is None:
         return None
     asides = lane.unconfirmed()
@@ -111,7 +111,7 @@ def write(lane: Lane, epoch: float = 0.0) -> bytes | None:
             done=lane.done_offset,
             asides=asides[:ASIDES_MAX],
             standing=standing,
-            id=lane.session_id or "",
+            id=lane.session_id or "" if standing in _WITH_ID else "",
             route=lane.route,
             start=_said(lane.start),
             chapter=_said(memory.chapter),
@@ -196,6 +196,12 @@ def _holds_objects(said: _Said | None) -> bool:
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
         return False
     return True
+
+
+def _between(lane: Lane) -> str | None:
+    """A record that ends a session and begins another, while the other is not open: a restart must know which of its parts have left."""
+    is_next_a_start = bool(lane.waiting) and lane.waiting[0].event_type is EventType.SESSION_START
+    return "ended" if is_next_a_start and lane.split is not None and lane.split.done else None
 
 
 def _done(lane: Lane, unlisted: list[tuple[int, Reason]]) -> int:

@@ -112,6 +112,24 @@ def test_a_restart_goes_on_behind_the_parts_that_have_left(driver: Driver) -> No
     assert driver.assignment.ledger.safe == offset + 1
 
 
+@pytest.mark.parametrize("end", [E.SESSION_END, E.SESSION_COMPLETE])
+@pytest.mark.parametrize("is_answered", [False, True])
+def test_a_restart_while_the_next_session_is_not_open_repeats_no_end(driver: Driver, end: EventType, *, is_answered: bool) -> None:
+    """A record ends one session and begins another: while the other waits to be opened, the memoir says that the end has left."""
+    driver.open()
+    offset = driver.arrive_in_parts("a", end, E.SESSION_START, E.PLAY)
+    driver.accept()
+    if is_answered:
+        driver.answer(TryAgain("status_503", 503))
+    driver.restart(from_offset=offset)
+    since = len(driver.calls)
+    driver.arrive_in_parts("a", end, E.SESSION_START, E.PLAY)
+    driver.accept_all()
+    assert driver.sent(since=since) == ["open", "play"]
+    assert driver.reasons() == []
+    assert driver.assignment.ledger.safe == offset + 1
+
+
 @pytest.mark.parametrize("is_stored", [False, True])
 def test_a_restart_knows_whether_the_letter_of_a_split_record_was_written(driver: Driver, *, is_stored: bool) -> None:
     """One that was not confirmed is written again; one that was is not, whatever becomes of the other parts."""

@@ -11,6 +11,7 @@ from functools import partial
 from random import Random
 from typing import Any, Final, Protocol
 
+from simulation import hostility
 from simulation.faults import Faults
 from simulation.loop import HostLoop, VirtualLoop
 from simulation.stories import Said
@@ -47,6 +48,7 @@ class ApiSession:
     told_head: Said | None = None
     is_told_with_gaps: bool = False  # something of that was not told again when its answer was lost
     is_told_hardly: bool = False  # something of that failed for the moment
+    is_kept_alive: bool = False  # the relay has pinged it, and its player has not spoken since
     is_told_unclearly: bool = False  # an answer was lost or another process went on with it
 
 
@@ -66,6 +68,11 @@ class Flight:
     is_over: bool = False  # the process has its answer, or is gone
     was_heard: bool = False  # the process has heard that it was accepted
     heard_at: float = 0.0
+
+    @property
+    def is_resuming(self) -> bool:
+        """A session is opened in place of one that is gone."""
+        return isinstance(self.command, OpenSession) and self.command.cause not in (Cause.FIRST, Cause.RESTARTED)
 
     @property
     def is_ghost(self) -> bool:
@@ -88,6 +95,14 @@ class Checks(Protocol):
         """The process hears how a call ended."""
         ...
 
+    def sometimes(self, name: str, *, happens: bool = True) -> None:
+        """Something happens that must happen in some world."""
+        ...
+
+    def open_things(self, key: str) -> set[str]:
+        """What is open in the session of a player."""
+        ...
+
 
 class Api:
     """The destination of all processes."""
@@ -97,12 +112,23 @@ class Api:
         self.sessions: dict[str, ApiSession] = {}
         self.is_out = False
         self.refuses_us = False
+        self.out_since = 0.0
         self.faults = faults
-        self._loop, self._random, self._checks = loop, random, checks
+        self.random = self._random = random
+        self._loop, self._checks = loop, checks
         self._count = 0
 
     def purge(self) -> None:
         """Forget all sessions."""
+        alive = [session for session in self.sessions.values() if not (session.is_gone or session.has_ended)]
+        newest = {session.key: session for session in alive}
+        self._checks.sometimes(
+            "purged with an ad break open", happens=any("adBreakStart" in self._checks.open_things(key) for key in newest)
+        )
+        self._checks.sometimes("purged while the relay spoke for a silent player", happens=any(one.is_kept_alive for one in alive))
+        self._checks.sometimes(
+            "purged while a new session was told what is open", happens=any(one.told and not one.heard_count for one in alive)
+        )
         for session in self.sessions.values():
             session.is_gone = True
 
@@ -111,22 +137,34 @@ class Api:
         self.is_out = self.refuses_us = False
         self.faults = Faults()
 
+    def notice(self, name: str) -> None:
+        """Something happens that must happen in some world."""
+        self._checks.sometimes(name)
+
     def thinking_seconds(self, _flight: Flight) -> float:
         """How long it takes to answer this request, once it is taken."""
         return 0.0
 
     def take(self, flight: Flight) -> Answer:
         """A request has arrived."""
+        if self.faults.hostile_answers and self._random.random() < self.faults.hostile_answers:
+            return hostility.answer(self, flight)
         status = self._mood(flight)
         if status:
             asked = self._random.randrange(1, 20) if self._random.random() < self.faults.retry_after else 0
             return Answer(status, retry_after_seconds=asked, body=b'{"message": "simulated"}')
+        return self.serve(flight)
+
+    def serve(self, flight: Flight) -> Answer:
+        """Do what is asked for."""
         return self._open(flight) if flight.kind == "open" else self._hear(flight)
 
     def _mood(self, flight: Flight) -> int:
         if self.is_out:
+            self._checks.sometimes("out for longer than it takes to notice", happens=self._loop.now - self.out_since > 5.0)
             return 503
         if self.refuses_us:
+            self._checks.sometimes("refused us")
             return 401
         head = flight.head
         if head.is_bad and (flight.kind == "event" or (flight.kind == "open" and head.kind == "sessionStart")):
@@ -160,6 +198,7 @@ class Api:
         if session.has_ended or session.is_gone:
             return Answer(410)
         self._checks.accepted(flight, session)
+        session.is_kept_alive = flight.kind == "ping"
         session.has_ended = flight.body["eventType"] == "sessionEnd"
         return Answer(204)
 

@@ -8,8 +8,9 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Final
 
 from simulation.api import ApiSession, Flight
-from simulation.facts import Figures, Tenure, Terms, Violation
+from simulation.facts import Figures, LostTrack, Tenure, Terms, Violation
 from simulation.kafka import Entry, Topic
+from simulation.situations import OUTCOMES, Situations
 from simulation.stories import Said
 from simulation.wording import OPENS_FOR_START, OWN, RESUMES, check_body, check_own, told_by, what_is_open
 
@@ -33,9 +34,10 @@ PASS_SECONDS: Final = 0.001  # so soon after it is told the pump has taken in wh
 class Account:
     """Sees everything, and checks it at once."""
 
-    def __init__(self, topic: Topic, clock: Callable[[], float], terms: Terms) -> None:
+    def __init__(self, topic: Topic, clock: Callable[[], float], terms: Terms, situations: Situations) -> None:
         """Begin with nothing seen."""
         self.figures = Figures()
+        self.sometimes = situations.sometimes
         self.sessions: dict[str, list[ApiSession]] = {}
         self.players: dict[str, list[Said]] = {}
         self.group_owners: list[Consumer | None] = []
@@ -97,6 +99,9 @@ class Account:
             if flight.kind == "rest":
                 self._meant(flight).was_found_gone = True  # whoever ended it knows that
         elif isinstance(verdict, Lost):
+            self.sometimes("gone when it was told what is open", happens=flight.kind == "told")
+            self.sometimes("gone once more for the same event", happens=flight.kind == "event" and head.was_found_gone)
+            self.sometimes("gone when its end came", happens=flight.kind == "event" and head.kind == "sessionEnd")
             self._meant(flight).was_found_gone = True
             head.was_found_gone |= flight.kind == "event"
         elif isinstance(verdict, TryAgain) and flight.kind in OWN:
@@ -104,6 +109,9 @@ class Account:
         elif isinstance(verdict, TryAgain):
             head.failed_since = head.failed_since or flight.heard_at
             if verdict.is_outcome_unknown:
+                self.sometimes("the answer to an opening lost", happens=flight.kind == "open" and flight.session is not None)
+                self.sometimes("the answer to an end lost", happens=flight.kind == "event" and head.kind == "sessionEnd")
+                self.sometimes("the answer to what is told again lost", happens=flight.kind == "told")
                 self._was_unanswered(flight)
         if not isinstance(verdict, TryAgain | Misconfigured):
             self.served_at = flight.heard_at
@@ -150,6 +158,18 @@ class Account:
         if status == _SERVER_ERROR:
             meant.told_refused.append(told_by(flight))
 
+    def open_things(self, key: str) -> set[str]:
+        """What is open in the session of a player, as far as the API knows."""
+        player = self.players[key]
+        taken = [said for said in player if said.acceptances]
+        after = player[taken[-1].place + 1 :] if taken else []
+        return {kind for kind, _, _ in what_is_open(player, after[0])} if after else set()
+
+    def check_track(self, key: str) -> None:
+        """What is derived from states rests on memoirs; where an old one stands in the place of a newer, nobody can say what comes next."""
+        if key in self.overwritten and self.players[key][0].is_derived:
+            raise LostTrack
+
     def _meant(self, flight: Flight) -> ApiSession:
         return next(one for one in self.sessions[flight.key] if f"/{one.session_id}/" in flight.target)
 
@@ -161,6 +181,7 @@ class Account:
 
     def accepted(self, flight: Flight, session: ApiSession) -> None:
         """The API has taken something."""
+        self.sometimes("taken long after the caller had given up", happens=flight.is_over)
         flight.session = session
         if flight.kind == "open":
             self.figures.openings += 1
@@ -234,7 +255,7 @@ class Account:
 
     def _check_opening_after(self, before: ApiSession, flight: Flight, session: ApiSession) -> None:
         """Another session is opened while the one before lives."""
-        is_another = flight.head.kind == "sessionStart" and flight.head.offset > before.head.offset
+        is_another = flight.head.kind == "sessionStart" and flight.head.place > before.head.place
         if is_another:
             # Nothing could be said to the session that was parked, an end as little as anything else: the API lets it expire.
             was_parked = any(said.was_parked for said in self.players[flight.key] if before.head.offset <= said.offset)
@@ -333,6 +354,7 @@ class Account:
         """A dead letter is stored."""
         self.figures.letters += 1
         said.letters.append(reason)
+        self.sometimes(OUTCOMES[reason])
 
     def remembered(self, entry: Entry) -> None:
         """A memoir is stored. One that comes late, of an owner that was, takes the place of a newer one when the topic is compacted."""
@@ -345,6 +367,7 @@ class Account:
         read = memoir.read(entry.value)
         if read.at < at[0]:
             self.overwritten.add(key)
+            self.sometimes("a memoir of an owner that was came after a newer one")
         self._remembered[key] = (read.at, entry.writer)
         for session in self.sessions.get(key, []):
             if session.session_id == read.id and session.durable_at is None:

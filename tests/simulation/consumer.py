@@ -12,6 +12,7 @@ from typing import Protocol
 from simulation.faults import Faults
 from simulation.kafka import SESSION_TIMEOUT_SECONDS, TOPIC, Group, Topic
 from simulation.loop import HostLoop, VirtualLoop
+from simulation.situations import Situations
 
 from relay.errors import FatalConsumerError
 from relay.kafka.source import (
@@ -70,6 +71,7 @@ class Consumer:
         random: Random,
         faults: Faults,
         listener: Listens,
+        situations: Situations,
         reply_seconds_max: float,
     ) -> None:
         """Join the group soon. The thread of the consumer lives and dies with the process, but may go on while its loop hangs."""
@@ -80,6 +82,7 @@ class Consumer:
         self._group, self._topic, self._loop, self._random, self._faults = group, topic, world_loop, random, faults
         self._host, self._thread = host, thread
         self._listener = listener
+        self._situations = situations
         self._reply_seconds_max = reply_seconds_max + REPLY_EXTRA_SECONDS
         self._positions: dict[int, int] = {}  # where to read on, of what is ours
         self._began: dict[int, int] = {}  # where reading began, of what is ours
@@ -128,6 +131,7 @@ class Consumer:
 
     def pause(self) -> None:
         """Hand over no more records."""
+        self._situations.sometimes("the source was paused")
         self._is_paused = True
 
     def resume(self) -> None:
@@ -154,14 +158,14 @@ class Consumer:
 
     # --- what the group says ----------------------------------------------------------------------------------------------------------
 
-    def grant(self, partition: int) -> None:
-        """A partition is ours."""
-        self._events.append(lambda: self._assign(partition))
+    def grant(self, partitions: list[int]) -> None:
+        """Partitions are ours."""
+        self._events.append(lambda: self._assign(partitions))
         self._wake()
 
-    def revoke(self, partition: int) -> None:
-        """A partition shall go elsewhere."""
-        self._events.append(lambda: self._revoke([partition] if partition in self._positions else []))
+    def revoke(self, partitions: list[int]) -> None:
+        """Partitions shall go elsewhere."""
+        self._events.append(lambda: self._revoke([one for one in partitions if one in self._positions]))
         self._wake()
 
     def exclude(self) -> None:
@@ -189,13 +193,14 @@ class Consumer:
             begin = self._began[partition]
             before = [record.offset for record in self._topic.records[partition] if begin <= record.offset < position]
             if before:
+                self._situations.sometimes("read again from before")
                 self._positions[partition] = self._random.choice(before[-5:])
         self._wake()
 
     def give_back(self) -> None:
         """A partition is taken from us and given back at once."""
         if self._positions:
-            self.revoke(self._random.choice(list(self._positions)))
+            self.revoke([self._random.choice(list(self._positions))])
 
     def fence(self) -> None:
         """Another member has taken our place: what was ours is lost, and nothing comes any more."""
@@ -279,16 +284,20 @@ class Consumer:
             self._tell(Fetched(batches))
         return bool(batches)
 
-    def _assign(self, partition: int) -> None:
-        if self._group.owners[partition] is not self or partition in self._positions:
+    def _assign(self, partitions: list[int]) -> None:
+        granted = [one for one in partitions if self._group.owners[one] is self and one not in self._positions]
+        if not granted:
             return
-        offset, metadata = self._group.committed.get(partition, (None, ""))
-        self._serial += 1
-        serial = self._serials[partition] = self._serial
-        self._held.add(partition)
-        self._began[partition] = self._positions[partition] = offset or 0
-        position = CommittedPosition(TOPIC, partition, offset, metadata)
-        self._tell(PartitionsAssigned([position]), lambda: self._heard_serials.__setitem__(partition, serial))
+        positions: list[CommittedPosition] = []
+        serials: dict[int, int] = {}
+        for partition in granted:
+            offset, metadata = self._group.committed.get(partition, (None, ""))
+            self._serial += 1
+            serials[partition] = self._serials[partition] = self._serial
+            self._held.add(partition)
+            self._began[partition] = self._positions[partition] = offset or 0
+            positions.append(CommittedPosition(TOPIC, partition, offset, metadata))
+        self._tell(PartitionsAssigned(positions), lambda: self._heard_serials.update(serials))
 
     def _revoke(self, partitions: list[int]) -> None:
         if not partitions:
@@ -353,6 +362,7 @@ class Consumer:
 
     def _store(self, points: list[CommitPoint], ended: Callable[[str], None]) -> None:
         """One connection: the broker stores in the order in which it was asked. A process that dies may still have asked."""
+        asked_at = self._loop.now
         self._commit_at = max(self._commit_at, self._loop.now + self._random.uniform(*self._faults.commit_latency))
 
         joined = self._join_count
@@ -360,6 +370,7 @@ class Consumer:
         def store() -> None:
             if not self._thread.is_alive and self._random.random() < 0.5:
                 return
+            self._situations.sometimes("a commit that took a second", happens=self._loop.now - asked_at > 1.0)
             if self.is_cut_off:
                 error = "TRANSPORT"
             else:

@@ -9,6 +9,7 @@ from typing import Final
 
 from simulation.checks import Account
 from simulation.facts import Violation
+from simulation.hostility import NO_STATUSES
 from simulation.stories import Said
 
 from relay.core.reasons import Reason
@@ -47,7 +48,8 @@ class _Walk:
             if is_certain and not (self.terms.may_forget and len(said.parts) > 1 and len(set(tenures)) > 1):  # its record came again
                 raise Violation(f"{said} was delivered and is in the dead letters: {letters}")
             may_be_forgotten = self.terms.may_forget or said.key in self.account.overwritten
-            if letters - _MOODS and not may_be_forgotten and not any(tenure.is_excluded for tenure in tenures):
+            moods = _MOODS if NO_STATUSES.isdisjoint(said.refusals) else _MOODS | {Reason.REJECTED}
+            if letters - moods and not may_be_forgotten and not any(tenure.is_excluded for tenure in tenures):
                 raise Violation(f"{said} was delivered, and when it came again it was set aside: {letters}")
             self.account.figures.excuse("both delivered and in the dead letters")
             return False
@@ -56,13 +58,16 @@ class _Walk:
                 self.account.figures.excuse("two reasons")
                 return False
             self._check_reason(said, letters.pop())
+        elif said.acceptances and not any(one.was_heard for one in said.acceptances) and any(part.letters for part in said.siblings):
+            self.account.figures.excuse("taken unheard, and perhaps set aside with its record")
+            return False
         elif said.acceptances or said.was_skipped:
             self._check_delivery(said)
-        elif self.account.may_be_dropped(said):
-            self.account.figures.excuse("dropped")
         elif any(part.letters for part in said.siblings):
             self.account.figures.excuse("set aside with its record")
             return False  # for which reason, nobody says
+        elif self.account.may_be_dropped(said):
+            self.account.figures.excuse("dropped")
         elif self.account.was_ended_by_loss(said):
             self.state = "ended"
         else:
@@ -86,7 +91,7 @@ class _Walk:
     def _check_reason(self, said: Said, reason: Reason) -> None:
         state = self.state
         right = {
-            Reason.REJECTED: said.is_bad,
+            Reason.REJECTED: said.is_bad or not NO_STATUSES.isdisjoint(said.refusals),
             Reason.ATTEMPTS_EXHAUSTED: said.refusals.count(500) >= self.terms.attempts_max,
             Reason.LOST_TOO_OFTEN: said.openings >= self.terms.openings_max,
             Reason.TOO_OLD: self.terms.may_be_too_old,

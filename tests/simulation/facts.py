@@ -10,6 +10,10 @@ from relay.core.policies import TooOld
 from relay.core.receipts import Ranges
 
 
+class LostTrack(Exception):  # noqa: N818  # it names what happened
+    """What a relay rightly forgot decides what comes next: nothing more can be said of this world."""
+
+
 class Violation(AssertionError):  # noqa: N818  # what it is
     """Something happened that the relay promises not to do."""
 

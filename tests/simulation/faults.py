@@ -8,7 +8,7 @@ from random import Random
 from typing import Final
 
 TROUBLES: Final = ("crash", "terminate", "hurry", "join", "freeze", "cut_off", "shuffle", "give_back", "reread", "fence", "trap", "hang")
-STEPS: Final = ("assigned", "opened", "telling", "letter", "commit", "revoking", "leaving", "replied")  # at which a trap may spring
+STEPS: Final = ("assigned", "opened", "telling", "letter", "commit", "revoking", "leaving", "replied", "speaking")  # at which a trap may spring
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,7 @@ class Faults:
     openings_without_id: float = 0.0
     expiries: float = 0.0  # the session is gone when a call comes
     retry_after: float = 0.0
+    hostile_answers: float = 0.0  # such as no API should give
     purges: int = 0
     outages: int = 0
     outage_seconds: tuple[float, float] = (1.0, 60.0)
@@ -68,6 +69,18 @@ class Faults:
         if random.random() < 0.125:
             return cls(troubles=("terminate",) * random.randrange(1, 6), compactions=random.randrange(3))
         return replace(_draw_api(random, _draw_kafka(random, cls())), troubles=_draw_troubles(random))
+
+
+def draw_more(random: Random, faults: Faults) -> Faults:
+    """What came to the worlds later: hostile answers, slow commits and more traps, in few of them and never in clean ones."""
+    if faults.is_clean:
+        return faults
+    return replace(
+        faults,
+        hostile_answers=random.random() * 0.2 if random.random() < 0.15 else 0.0,
+        commit_latency=(0.002, random.choice((1.0, 3.0))) if random.random() < 0.1 else faults.commit_latency,
+        troubles=faults.troubles + ("trap",) * (random.randrange(1, 5) if random.random() < 0.2 else 0),
+    )
 
 
 def _draw_api(random: Random, faults: Faults) -> Faults:

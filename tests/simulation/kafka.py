@@ -31,6 +31,10 @@ class Watches(Protocol):
         """A commit is about to be stored."""
         ...
 
+    def sometimes(self, name: str, *, happens: bool = True) -> None:
+        """Something happens that must happen in some world."""
+        ...
+
 
 class Topic:
     """The log of the players' events. Offsets have gaps, as compaction and transactions leave them."""
@@ -76,10 +80,19 @@ class Topic:
 
 
 class Group:
-    """The coordinator: who owns which partition, and what is committed. It grants a partition only when nobody holds it."""
+    """The coordinator: who owns which partition, and what is committed. It grants a partition only when nobody holds it.
 
-    def __init__(self, loop: VirtualLoop, random: Random, faults: Faults, topic: Topic, watch: Watches) -> None:
+    Both protocols tell a member what to let go of, and later what it is given; what differs is when. With the consumer protocol (KIP-848) each
+    member hears for itself, as soon as something is free. With the classic one (cooperative) the group agrees in rounds: all let go first,
+    then all are given what is free, and while they agree no commit is taken.
+    """
+
+    def __init__(  # noqa: PLR0913  # the parts
+        self, loop: VirtualLoop, random: Random, faults: Faults, topic: Topic, watch: Watches, *, is_classic: bool
+    ) -> None:
         """Begin without members."""
+        self.is_classic = is_classic
+        self._agreeing_until = 0.0
         self.members: list[Consumer] = []
         self.owners: list[Consumer | None] = [None] * len(topic.ends)
         self.committed: dict[int, tuple[int, str]] = {}
@@ -128,12 +141,18 @@ class Group:
         """Store offsets; as the real one it asks only whether the member is one. Returns why not."""
         if consumer not in self.members:
             return "UNKNOWN_MEMBER_ID"
+        if self._loop.now < self._agreeing_until:
+            self._watch.sometimes("a commit refused while the group agreed")
+            return "REBALANCE_IN_PROGRESS"
         if self.is_refusing or self._random.random() < self._faults.commit_failures:
             return "COORDINATOR_LOAD_IN_PROGRESS"
         for point in points:
             self._watch.committed(consumer, point)
             self.committed[point.partition] = (point.offset, point.metadata)
-        return "REQUEST_TIMED_OUT" if self._random.random() < self._faults.commit_unknown else ""
+        if self._random.random() < self._faults.commit_unknown:
+            self._watch.sometimes("a commit stored, and said to have failed")
+            return "REQUEST_TIMED_OUT"
+        return ""
 
     def heal(self) -> None:
         """Nothing fails any more."""
@@ -147,12 +166,29 @@ class Group:
 
     def _arrange(self) -> None:
         self._is_due = False
+        leaving: dict[Consumer, list[int]] = {}
+        coming: dict[Consumer, list[int]] = {}
         for partition, (owner, target) in enumerate(zip(self.owners, self._targets, strict=True)):
             if owner is None and target is not None:
-                self.owners[partition] = target
-                target.grant(partition)
+                coming.setdefault(target, []).append(partition)
             elif owner is not None and owner is not target:
-                owner.revoke(partition)
+                leaving.setdefault(owner, []).append(partition)
+        for owner, partitions in leaving.items():
+            owner.revoke(partitions)
+        if not self.is_classic:
+            self._grant(coming)
+        elif coming and not leaving:
+            self._agreeing_until = self._loop.now + self._random.choice((0.01, 0.1, 1.0))
+            self._loop.call_later(self._agreeing_until - self._loop.now, lambda: self._grant(coming))
+
+    def _grant(self, coming: "dict[Consumer, list[int]]") -> None:
+        """To each what is meant for it, unless something has changed meanwhile."""
+        for target, partitions in coming.items():
+            free = [one for one in partitions if self.owners[one] is None and self._targets[one] is target and target in self.members]
+            for partition in free:
+                self.owners[partition] = target
+            if free:
+                target.grant(free)
 
 
 @dataclass

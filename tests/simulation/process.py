@@ -16,6 +16,7 @@ from simulation.kafka import TOPIC
 from simulation.loop import HostLoop
 from simulation.registry import Registry
 from simulation.several import SeveralAtOnce
+from simulation.situations import KILLED, OUTCOMES, TAKEN_UP, Situations
 from simulation.stories import Said
 from simulation.topics import Letters, Memoirs
 
@@ -23,13 +24,13 @@ from relay.api.collection import MediaCollection
 from relay.core import receipts
 from relay.core.assignment import Assignment
 from relay.core.backoff import Backoff
-from relay.core.commands import OpenSession, SendEvent
+from relay.core.commands import Change, OpenSession, SendEvent
 from relay.core.events import EventType
 from relay.core.inputs import Answered, Opened
 from relay.core.lane import State
 from relay.core.patience import Rules
 from relay.core.policies import TooOld, UnknownOutcome, skipped_when_unknown, too_old_by_kind
-from relay.core.pressure import Limits
+from relay.core.pressure import CircuitState, Limits
 from relay.core.reasons import Reason
 from relay.core.router import Router
 from relay.core.sequence import Order, Policy
@@ -114,6 +115,27 @@ def _draw_skipped(random: Random) -> frozenset[EventType]:
     return skipped_when_unknown(given)
 
 
+class Noticing(Tallies):
+    """The metrics of a process, some of which say that something has happened."""
+
+    def __init__(self, situations: Situations) -> None:
+        """Begin at nothing."""
+        super().__init__()
+        self._situations = situations
+
+    def event(self, outcome: str, reason: str) -> None:
+        """An event is finished without a delivery."""
+        super().event(outcome, reason)
+        if outcome == "unknown" or outcome == "dropped":
+            self._situations.sometimes(OUTCOMES["unknown" if outcome == "unknown" else reason])
+
+    def change(self, change: Change, detail: str) -> None:
+        """Something became of a session."""
+        super().change(change, detail)
+        if change in (Change.PINGED, Change.SUSPENDED):
+            self._situations.sometimes(OUTCOMES["kept alive" if change is Change.PINGED else "ended for"])
+
+
 class Process:
     """A relay."""
 
@@ -126,7 +148,7 @@ class Process:
         self.tenures: dict[Assignment, Tenure] = {}
         self.is_stopping = False
         self.was_frozen = False
-        self.tallies = Tallies()
+        self.tallies = Noticing(world.situations)
         self._is_draining = False
         self._is_hurried = False
         self._world = world
@@ -137,8 +159,16 @@ class Process:
             starts=Starts(required=dialect.required_start_params),
             order=settings.order,
         )
-        self.memoirs = Memoirs(name=name, world_loop=world.loop, host=self.host, random=world.random, faults=world.faults, log=world.state)
-        self.letters = Letters(world.loop, self.host, world.random, world.faults, self._stored)
+        self.memoirs = Memoirs(
+            name=name,
+            world_loop=world.loop,
+            host=self.host,
+            random=world.random,
+            faults=world.faults,
+            log=world.state,
+            situations=world.situations,
+        )
+        self.letters = Letters(world.loop, self.host, world.random, world.faults, self._stored, world.situations)
         self.letters.find = self._find
         self.letters.is_down = lambda: world.are_letters_down
         self.calls = Calls(
@@ -154,9 +184,10 @@ class Process:
             random=world.random,
             faults=world.faults,
             listener=self,
+            situations=world.situations,
             reply_seconds_max=max(settings.leaving_seconds_max, DRAIN_SECONDS_MAX),
         )
-        registry = Registry(self.host, world.random, world.faults, lambda: world.is_registry_down)
+        registry = Registry(self.host, world.random, world.faults, lambda: world.is_registry_down, world.situations)
         self.witness = Witness(lines_max=3, clock=world.loop.clock)  # so few that lines come and go
         self.pump = Pump(
             router=self.router,
@@ -185,6 +216,10 @@ class Process:
 
     def terminate(self) -> None:
         """SIGTERM: drain, reply to the revoke of everything, leave, exit."""
+        sometimes = self._world.account.sometimes
+        sometimes("SIGTERM with a call under way", happens=bool(self.calls.flights))
+        sometimes("SIGTERM before the group was joined", happens=not self.pump.has_joined)
+        sometimes("SIGTERM in an outage", happens=self.router.sending.state is CircuitState.PROBING)
         self.is_stopping = True
         self.router.drain()
         self._is_draining = True
@@ -195,7 +230,11 @@ class Process:
         """SIGTERM, and another one soon after."""
         self.terminate()
         self._is_hurried = True
-        self.host.call_later(seconds, self.pump.hurry)
+        self.host.call_later(seconds, self._hurry)
+
+    def _hurry(self) -> None:
+        self._world.account.sometimes("a second SIGTERM with a call under way", happens=bool(self.calls.flights))
+        self.pump.hurry()
 
     def freeze(self, seconds: float) -> None:
         """SIGSTOP, and SIGCONT after a while."""
@@ -210,7 +249,15 @@ class Process:
         for tenure in self.tenures.values():
             tenure.stood_still = True
         self.host.freeze()
-        self._world.loop.call_later(seconds, self.host.thaw)
+        self._world.loop.call_later(seconds, self._thaw)
+
+    def _thaw(self) -> None:
+        owners = self._world.group.owners
+        is_elsewhere = any(
+            owners[one.partition] not in (None, self.consumer) for one in self.tenures.values() if not one.ended and self.host.is_alive
+        )
+        self._world.account.sometimes("a relay stood still, and others had its partitions when it woke", happens=is_elsewhere)
+        self.host.thaw()
 
     def passed(self, step: str) -> None:
         """The process comes to a step at which a trap may spring."""
@@ -253,12 +300,34 @@ class Process:
     def crash(self) -> None:
         """SIGKILL: everything in memory is gone; the group hears of it when its patience ends."""
         self.is_stopping = True
+        self._notice_what_is_killed()
         self._world.loop.call_later(6.0, self.consumer.exclude)
         self._exit("crashed")
+
+    def _notice_what_is_killed(self) -> None:
+        lanes = list(self.router.lanes())
+        held = [assignment.ledger for assignment in self.router.assignments.values()]
+        sessions = [session for those in self._world.account.sessions.values() for session in those if session.tenure.process == self.name]
+        killed = {
+            "a call": self.calls.flights,
+            "memoirs": self.memoirs.pending_count,
+            "letters": self.letters.pending,
+            "telling": any(flight.kind == "told" for flight in self.calls.flights),
+            "opened": any(session.was_answered and session.durable_at is None for session in sessions),
+            "leaving": any(tenure.leaving_since and not tenure.ended for tenure in self.tenures.values()),
+            "waiting": self.router.buffer.event_count,
+            "backlog": self.pump.backlog.record_count,
+            "parts": any(lane.split is not None and lane.split.done for lane in lanes),
+            "silent": any(lane.silence is not None for lane in lanes),
+            "held_up": any(ledger.safe is not None and receipts.read(receipts.write(ledger), ledger.safe) for ledger in held),
+        }
+        for what, was_under_way in killed.items():
+            self._world.account.sometimes(KILLED[what], happens=bool(was_under_way))
 
     def _failed(self, error: BaseException) -> None:
         if not isinstance(error, FatalConsumerError):
             raise error
+        self._world.account.sometimes("fenced by another member of its name")
         self.is_stopping = True
         self.host.call_soon(lambda: self._exit("fenced"))
 
@@ -284,16 +353,20 @@ class Process:
         world = self._world
         world.trace("%s hears %s", self.name, message)
         if isinstance(message, PartitionsLost):
+            world.account.sometimes("partitions lost, and the relay went on", happens=not self.is_stopping)
             self._lose([partition for _, partition in message.partitions])
         elif isinstance(message, PartitionsLeaving):
+            world.account.sometimes("several partitions taken in one revoke", happens=len(message.partitions) > 1)
             for tenure in self._current([partition for _, partition in message.partitions]):
                 tenure.leaving_since = world.loop.now
         self.pump.deliver(message)
         if isinstance(message, PartitionsAssigned):
             for position in message.partitions:
+                self._notice_what_comes(position.partition)
                 offset = position.offset or 0
                 assignment = self.router.assignments[TOPIC, position.partition]
                 ranges = receipts.read(position.metadata, offset)
+                world.account.sometimes(TAKEN_UP["receipt"], happens=bool(ranges))
                 self.tenures[assignment] = Tenure(self.name, position.partition, offset, ranges, world.loop.now)
                 world.account.tenure_counts[position.partition] += 1
             self.passed("assigned")
@@ -301,6 +374,22 @@ class Process:
             self.passed("leaving")
         elif isinstance(message, Committed):
             self.passed("commit")
+
+    def _notice_what_comes(self, partition: int) -> None:
+        account = self._world.account
+        has_call = any(flight.tenure.partition == partition for flight in self.calls.flights)
+        account.sometimes("a partition given back with its call under way", happens=has_call)
+        former = {
+            tenure.process for process in self._world.processes for tenure in process.tenures.values() if tenure.partition == partition
+        }
+        has_open = any(
+            not (session.is_gone or session.has_ended) and session.head.partition == partition
+            for those in account.sessions.values()
+            for session in those[-1:]
+        )
+        account.sometimes(
+            "a partition moved from one relay to another with a session open", happens=has_open and bool(former - {self.name})
+        )
 
     def replied(self, partitions: list[int], points: list[CommitPoint] | None) -> None:
         """Remember how many calls were under way when the partitions were let go."""
@@ -318,6 +407,7 @@ class Process:
     def let_go(self, partitions: list[int], cause: str) -> None:
         """The consumer no longer holds these."""
         for tenure in self._current(partitions):
+            self._world.account.sometimes("a commit refused as its partition left", happens=cause == "unstored")
             if cause == "left" and (tenure.ended or self._world.is_state_troubled):
                 cause = "unstored"  # the farewell was not written in time, and the pump rightly said nothing
             self._world.account.ended(tenure, cause, tenure.in_flight_at_end)
@@ -351,6 +441,7 @@ class Process:
             return self._own_flight_of(command)
         event = lane.waiting[0]
         assert event.record is not None
+        self._world.account.check_track(lane.key)
         head = self._world.topic.saids[lane.assignment.partition][event.record.offset][event.part.number - 1 if event.part else 0]
         if isinstance(command, OpenSession):
             kind = "open"
@@ -369,8 +460,10 @@ class Process:
     def _own_flight_of(self, command: OpenSession | SendEvent) -> Flight:
         """A call for a silent player belongs to the last event that has left the head of its lane."""
         lane = command.lane
-        head = self._world.topic.saids[lane.assignment.partition][lane.last_offset][-1]
+        self._world.account.check_track(lane.key)
+        head = next(said for said in reversed(self._world.account.players[lane.key]) if -1 < said.offset <= lane.last_offset)
         kind = "ping" if lane.state is State.PINGING else "rest"
+        self.passed("speaking")
         tenure = self.tenures[lane.assignment]
         if self._is_draining:
             raise Violation(f"{self.name} speaks for {head} after SIGTERM")
@@ -381,6 +474,8 @@ class Process:
 
     def _find(self, letter: DeadLetter) -> tuple[Said, Tenure]:
         self.passed("letter")
+        if letter.session is not None and letter.session in self._world.account.players:
+            self._world.account.check_track(letter.session)
         tenure = self.tenures[self.router.assignments[TOPIC, letter.partition]]
         parts = self._world.topic.saids[letter.partition][letter.record.offset]
         named = re.match(r"part (\d+) of", letter.detail)

@@ -9,6 +9,7 @@ from typing import Final
 
 from simulation.faults import Faults
 from simulation.loop import HostLoop
+from simulation.situations import Situations
 
 from relay.core.events import Record, SessionKey
 from relay.input.decoding import Awaited, PlainJson, read_key
@@ -19,12 +20,13 @@ AGAIN_SECONDS: Final = 1.0
 class Registry:
     """What decodes a record, once its schema is known."""
 
-    def __init__(self, host: HostLoop, random: Random, faults: Faults, is_down: Callable[[], bool]) -> None:
+    def __init__(self, host: HostLoop, random: Random, faults: Faults, is_down: Callable[[], bool], situations: Situations) -> None:
         """Know no schema yet."""
         self._host = host
         self._random = random
         self._faults = faults
         self._is_down = is_down
+        self._situations = situations
         self._known: set[int] = set()
         self._asked: set[int] = set()
         self._news: Callable[[], None] = lambda: None
@@ -45,6 +47,7 @@ class Registry:
             if schema not in self._asked:
                 self._asked.add(schema)
                 self._host.call_later(self._random.random() * self._faults.schema_seconds, lambda: self._answer(schema))
+            self._situations.sometimes("the schema of a record was waited for")
             raise Awaited
         return self._plain.json(record)
 

@@ -12,7 +12,7 @@ from relay.core.reasons import Reason
 
 Object = dict[str, Any]
 
-_PARAMS: Final[Object] = {
+START_PARAMS: Final[Object] = {
     "analytics.trackingServer": "tracking.example",
     "analytics.reportSuite": "suite",
     "visitor.marketingCloudOrgId": "org@AdobeOrg",
@@ -47,6 +47,8 @@ class Said:
     is_bad: bool = False
     is_cursed: bool = False
     is_stuck: bool = False
+    is_derived: bool = False  # from what its player reports of its states
+    is_silent: bool = False  # a record that comes to nothing
 
     siblings: list["Said"] = field(default_factory=list)  # all that its record says, where that is several things
 
@@ -82,7 +84,7 @@ class Said:
     @property
     def parts(self) -> list["Said"]:
         """All that its record says."""
-        return self.siblings or [self]
+        return [] if self.is_silent else self.siblings or [self]
 
     def __repr__(self) -> str:
         """Name it as a trace does."""
@@ -105,7 +107,7 @@ class Storyteller:
         if kind in ("joined", "orphan"):
             said += self._middle(key)
             if kind == "joined":
-                start = {"params": _PARAMS | {"media.id": key}, "customMetadata": {"plan": "joined"}}
+                start = {"params": START_PARAMS | {"media.id": key}, "customMetadata": {"plan": "joined"}}
                 for one in said:
                     one.start = start
             if random.random() < 0.5:
@@ -148,15 +150,20 @@ class Storyteller:
         value, reason = self._random.choice(_POISONS)
         return Said(key, "poison", 0, 0.0, poison=reason, value=value)
 
+    def moment(self, after: int = 0) -> int:
+        """The next moment of the players' clock, so much later at least."""
+        self._ts += after + self._random.randrange(1, 5_000)
+        return self._ts
+
     def _say(self, key: str, kind: str, **more: Any) -> Said:
-        self._ts += self._random.randrange(1, 5_000)
+        self.moment()
         playhead = self._random.randrange(1000) if self._random.random() < 0.3 else round(self._random.random() * 1000, 3)
         qoe = {"media.qoe.bitrate": self._random.randrange(100_000)} if self._random.random() < 0.2 else {}
         return Said(key, kind, self._ts, playhead, qoe=qoe, **more)
 
     def _start(self, key: str) -> Said:
         metadata = {"plan": "gold"} if self._random.random() < 0.5 else {}
-        return self._say(key, "sessionStart", params=_PARAMS | {"media.id": f"{key}-{self._ts}"}, metadata=metadata)
+        return self._say(key, "sessionStart", params=START_PARAMS | {"media.id": f"{key}-{self._ts}"}, metadata=metadata)
 
     def _middle(self, key: str) -> list[Said]:
         random = self._random

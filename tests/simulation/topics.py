@@ -12,6 +12,7 @@ from simulation.facts import Tenure
 from simulation.faults import Faults
 from simulation.kafka import Entry, StateLog
 from simulation.loop import HostLoop, VirtualLoop
+from simulation.situations import TAKEN_UP, Situations
 from simulation.stories import Said
 
 from relay.core import memoir
@@ -46,10 +47,11 @@ class Memoirs:
     """The state topic's face for one process. What it has sent lands even when the process is gone, or not."""
 
     def __init__(  # noqa: PLR0913  # the parts, each by its name
-        self, *, name: str, world_loop: VirtualLoop, host: HostLoop, random: Random, faults: Faults, log: StateLog
+        self, *, name: str, world_loop: VirtualLoop, host: HostLoop, random: Random, faults: Faults, log: StateLog, situations: Situations
     ) -> None:
         """Write under a name, so that each entry says who wrote it."""
         self._name, self._loop, self._host, self._random, self._faults, self._log = name, world_loop, host, random, faults, log
+        self._situations = situations
         self._outboxes: dict[int, Outbox] = {}
         self._former: dict[int, Outbox] = {}  # of an earlier assignment, with something on its way
         self._restorations: dict[int, object] = {}
@@ -107,6 +109,8 @@ class Memoirs:
                 self._host.call_later(0.3, begin)
                 return
             entries.extend(_count(self._log.entries[partition]))
+            for _, taken_up in entries:
+                self._notice(taken_up)
             hand_over()
 
         def hand_over() -> None:
@@ -127,6 +131,23 @@ class Memoirs:
             box.sent.clear()
             self._loop.call_later(self._random.uniform(0.0, 0.2), partial(self._store, box, landing))
 
+    def _notice(self, taken_up: Memoir | None) -> None:
+        if taken_up is None:
+            return
+        derived = taken_up.derived
+        self._situations.sometimes(TAKEN_UP[taken_up.standing])
+        for what, happens in (
+            ("split", taken_up.split),
+            ("untold", taken_up.untold),
+            ("asides", taken_up.asides),
+            ("silent", taken_up.silent),
+            ("suspended", taken_up.suspended),
+            ("break", taken_up.brk),
+            ("derived", derived),
+            ("derived_break", derived is not None and derived.ad),
+        ):
+            self._situations.sometimes(TAKEN_UP[what], happens=bool(happens))
+
     def _store(self, box: Outbox, entries: list[Entry]) -> None:
         for entry in entries:
             self._log.append(box.partition, entry)
@@ -139,6 +160,7 @@ class Memoirs:
     def _land(self, box: Outbox) -> None:
         """The broker stores a batch; the confirmation comes a moment later."""
         if self._log.is_down:
+            self._situations.sometimes("a memoir could not be written")
             self._loop.call_later(0.2, lambda: self._land(box))
             return
         landing, box.sent = box.sent, []
@@ -160,12 +182,19 @@ class Letters:
     """The dead letters' face for one process."""
 
     def __init__(
-        self, world_loop: VirtualLoop, host: HostLoop, random: Random, faults: Faults, stored: Callable[[Said, Reason], None]
+        self,
+        world_loop: VirtualLoop,
+        host: HostLoop,
+        random: Random,
+        faults: Faults,
+        stored: Callable[[Said, Reason], None],
+        situations: Situations,
     ) -> None:
         """`stored` hears of what the broker has stored."""
         self.is_down: Callable[[], bool] = lambda: False
         self.find: Callable[[DeadLetter], tuple[Said, Tenure]]
         self.pending: list[tuple[Said, Reason]] = []
+        self._situations = situations
         self._loop, self._host, self._random, self._faults, self._store = world_loop, host, random, faults, stored
 
     @property
@@ -192,6 +221,7 @@ class Letters:
         if not self._host.is_alive or entry not in self.pending:
             return
         if self.is_down():
+            self._situations.sometimes("a dead letter could not be written")
             self._loop.call_later(0.3, lambda: self._land(entry, stored))
             return
         self.pending.remove(entry)

@@ -144,8 +144,10 @@ def read(value: bytes) -> Memoir:
     has_id = as_session_id(memoir.id) is not None or memoir.standing not in _WITH_ID
     has_start = memoir.start is not None or memoir.standing not in _WITH_START
     said = (memoir.start, memoir.chapter, memoir.brk, memoir.ad, *memoir.states.values())
-    is_split_well = memoir.split is None or (memoir.split[1] > 0 and memoir.split[2] in _LETTERS)
-    if not (is_known and has_id and has_start and is_split_well and all(map(_holds_objects, said))):
+    derived = memoir.derived
+    is_derived_well = derived is None or (derived.base in _PLAYING and derived.said in _PLAYING)
+    is_split_well = memoir.split is None or _is_split_well(memoir.split, memoir.asides)
+    if not (is_known and has_id and has_start and is_split_well and is_derived_well and all(map(_holds_objects, said))):
         raise NoMemoir("not consistent")
     return memoir
 
@@ -188,6 +190,12 @@ def restore(lane: Lane, memoir: Memoir, epoch: float = 0.0) -> None:
     lane.told_count = max(0, memoir.told)
 
 
+def _is_split_well(split: tuple[int, int, int], asides: list[tuple[int, Reason]]) -> bool:
+    """A letter that is not confirmed is written again, for the reason that stands among the asides."""
+    offset, done, letter = split
+    return done > 0 and letter in _LETTERS and (letter != Letter.PENDING or any(aside == offset for aside, _ in asides))
+
+
 def _holds_objects(said: _Said | None) -> bool:
     try:
         for raw in (said.p, said.m) if said is not None else ():
@@ -199,9 +207,10 @@ def _holds_objects(said: _Said | None) -> bool:
 
 
 def _between(lane: Lane) -> str | None:
-    """A record that ends a session and begins another, while the other is not open: a restart must know which of its parts have left."""
+    """One session is over and the next is not open yet: a restart must know that, and what of their record has left."""
     is_next_a_start = bool(lane.waiting) and lane.waiting[0].event_type is EventType.SESSION_START
-    return "ended" if is_next_a_start and lane.split is not None and lane.split.done else None
+    had_another = lane.had_session or (lane.split is not None and lane.split.done > 0)
+    return "ended" if is_next_a_start and had_another else None
 
 
 def _done(lane: Lane, unlisted: list[tuple[int, Reason]]) -> int:

@@ -10,7 +10,7 @@ whether the API has counted the play already: then the session that is opened re
 Only a lane whose session is not open looks at these headers, so events that were never set aside pay nothing for them.
 """
 
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
 
@@ -43,7 +43,7 @@ class Start(msgspec.Struct, frozen=True, omit_defaults=True):
 class End(msgspec.Struct, frozen=True):
     """The value of `relay.replay_end`: the session, and where its last event left it."""
 
-    session: str
+    session: Annotated[str, msgspec.Meta(min_length=1, max_length=1_024)]
     playhead: float
     ts: int
 
@@ -89,7 +89,7 @@ def end_of(record: Record) -> tuple[SessionKey, PlayerEvent] | None:
         return None
     try:
         end = _decode_end(value)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
         return None
     return SessionKey(end.session), PlayerEvent(EventType.SESSION_END, playhead=end.playhead, ts=end.ts, record=record)
 

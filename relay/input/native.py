@@ -8,7 +8,7 @@ written. The common event, a ping, carries none of them and is decoded in one st
 a second look, which finds the path.
 """
 
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import msgspec
 
@@ -26,8 +26,12 @@ Value = str | int | float | bool
 Params = dict[str, Value | dict[str, Any]]  # one level of objects: visitor.customerIDs
 
 
+# JSON knows no bounds: an integer of hundreds of digits would be one to Python too, until somebody adds a fraction to it.
+_Seconds = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
+
+
 class _PlayerTime(msgspec.Struct, forbid_unknown_fields=True, gc=False):
-    playhead: int | float
+    playhead: _Seconds | float
     ts: int
 
 

@@ -19,6 +19,7 @@ Object: TypeAlias = dict[str, object]
 Hashes: TypeAlias = Callable[[str], str]
 
 MASK: Final = "********"
+DEPTH_MAX: Final = 64  # of what is shown as JSON; what is nested deeper is shown as text
 _PLAIN: Final = frozenset({"eventType", "playerTime", "playhead", "ts"})  # what may be shown of an event
 _KINDS: Final = frozenset(EventType)
 
@@ -104,7 +105,25 @@ def _value(value: bytes | None, *, is_unmasked: bool) -> object:
         decoded: object = msgspec.json.decode(value)
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
         return _text(value) if is_unmasked else MASK
+    if _is_too_deep(decoded):
+        return _text(value) if is_unmasked else MASK
     return decoded if is_unmasked else _masked(decoded, ())
+
+
+def _is_too_deep(value: object) -> bool:
+    """Whether nobody could make anything of it: deeper than any event, and in the end deeper than Python goes."""
+    level: list[object] = [value]
+    for _ in range(DEPTH_MAX):
+        level = [inner for one in level for inner in _members(one)]
+        if not level:
+            return False
+    return True
+
+
+def _members(value: object) -> list[object]:
+    if isinstance(value, dict):
+        return list(cast("Object", value).values())
+    return cast("list[object]", value) if isinstance(value, list) else []
 
 
 def _masked(value: object, path: tuple[str, ...]) -> object:

@@ -15,6 +15,7 @@ from relay.kafka.excerpt import Committed, Excerpts
 from relay.kafka.reading import record_of
 from relay.letters.index import Index, Whose
 from relay.letters.plays import Facts, Seen
+from relay.letters.stored import number_of
 
 Reads: TypeAlias = Callable[[Record], tuple[SessionKey, Said]]
 
@@ -100,7 +101,11 @@ class SourceFacts:
         facts.see(
             Seen(
                 offset=record.offset,
-                origin=_NOTHING_LIVE if is_end else int(origin) if origin is not None and origin.isdigit() else record.offset,
+                origin=_NOTHING_LIVE
+                if is_end
+                else number_of(origin.decode("ascii", "replace"), record.offset)
+                if origin is not None
+                else record.offset,
                 timestamp_ms=record.timestamp_ms,
                 event=event,
                 is_finished=record.offset < safe or any(first <= record.offset < end for first, end in ranges),

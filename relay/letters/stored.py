@@ -16,6 +16,9 @@ from relay.core.replays import ORIGIN_HEADER, ROUND_HEADER, START_HEADER
 from relay.kafka.reading import record_of
 
 NOTE_HEADER: Final = "relay.replayed"
+NUMBER_MAX: Final = 2**63 - 1  # of offsets and times in Kafka
+_NUMBER_CHARACTERS_MAX: Final = 19
+_PARTITION_MAX: Final = 2**31 - 1
 _FIRST_OWN: Final = "relay.reason"
 _MARKS: Final = frozenset({ROUND_HEADER, ORIGIN_HEADER, START_HEADER})
 
@@ -75,7 +78,7 @@ def read(message: Message) -> StoredLetter | ReplayedNote | None:
     first = len(names) - 1 - names[::-1].index(_FIRST_OWN)
     own = {name: (value or b"").decode("utf-8", "replace") for name, value in record.headers[first:]}
     before = dict(record.headers[:first])
-    offset = _number(own.get("relay.offset"))
+    offset = number_of(own.get("relay.offset"))
     return StoredLetter(
         at_partition=message.partition() or 0,
         at_offset=record.offset,
@@ -83,28 +86,32 @@ def read(message: Message) -> StoredLetter | ReplayedNote | None:
             record, offset=offset, headers=tuple((name, value) for name, value in record.headers[:first] if name not in _MARKS)
         ),
         topic=own.get("relay.topic", ""),
-        partition=_number(own.get("relay.partition")),
+        partition=number_of(own.get("relay.partition"), maximum=_PARTITION_MAX),
         reason=own[_FIRST_OWN],
         detail=own.get("relay.detail", ""),
         session=own.get("relay.session"),
-        attempts=_number(own.get("relay.attempts")),
-        status=_number(own.get("relay.status")),
-        timestamp=_number(own.get("relay.timestamp")),
-        first_tried_at=_number(own.get("relay.first_tried_at")),
-        set_aside_at=_number(own.get("relay.set_aside_at")),
+        attempts=number_of(own.get("relay.attempts")),
+        status=number_of(own.get("relay.status")),
+        timestamp=number_of(own.get("relay.timestamp")),
+        first_tried_at=number_of(own.get("relay.first_tried_at")),
+        set_aside_at=number_of(own.get("relay.set_aside_at")),
         version=own.get("relay.version", ""),
         left_out=own.get("relay.left_out", ""),
-        round=_number((before.get(ROUND_HEADER) or b"").decode("ascii", "replace")),
-        origin=_number((before.get(ORIGIN_HEADER) or b"").decode("ascii", "replace"), offset),
+        round=number_of((before.get(ROUND_HEADER) or b"").decode("ascii", "replace")),
+        origin=number_of((before.get(ORIGIN_HEADER) or b"").decode("ascii", "replace"), offset),
     )
 
 
 def _note(value: bytes | None) -> ReplayedNote | None:
     try:
         return _decode_note(value or b"")
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
         return None
 
 
-def _number(text: str | None, default: int = 0) -> int:
-    return int(text) if text is not None and text.isdecimal() else default
+def number_of(text: str | None, default: int = 0, *, maximum: int = NUMBER_MAX) -> int:
+    """A number that one of our headers says; whatever else somebody has written there is none."""
+    if text is None or len(text) > _NUMBER_CHARACTERS_MAX or not text.isdecimal():
+        return default
+    number = int(text)
+    return number if number <= maximum else default

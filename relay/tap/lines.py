@@ -81,8 +81,7 @@ class Lines:
 
     def of(self, topic: str, partition: int, record: Record) -> Iterator[Line]:
         """What a record says: a line for each event. Raises `Awaited` when it must be read again later."""
-        moment = datetime.fromtimestamp(record.timestamp_ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-        line = Line(moment, topic, partition, record.offset)
+        line = Line(_moment(record.timestamp_ms), topic, partition, record.offset)
         try:
             key, said = self._reader.read(record)
         except Unreadable as unreadable:
@@ -140,6 +139,13 @@ class Lines:
         shown: Json = {name: _kind(value) for name, value in members.items() if name in self._words}
         unknown = len(members) - len(shown)
         return shown | ({UNKNOWN_NAMES: f"{unknown} more"} if unknown else {})
+
+
+def _moment(milliseconds: int) -> str:
+    try:
+        return datetime.fromtimestamp(milliseconds / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    except (OverflowError, ValueError, OSError):
+        return f"{milliseconds} ms"  # a producer that mistakes the unit writes times beyond any calendar
 
 
 def _kind(value: object) -> str:

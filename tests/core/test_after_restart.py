@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from relay.core.assignment import Assignment
 from relay.core.events import EventType, Record, SessionKey
-from relay.core.inputs import Assigned, Lost, Unreadable
+from relay.core.inputs import Assigned, Lost, TryAgain, Unreadable
 from relay.core.ledger import Ledger
 from relay.core.memoir import read, write
 from relay.core.reasons import Reason
@@ -46,3 +46,18 @@ def test_a_telling_goes_on_where_it_was_cut_short(driver: Driver) -> None:
     driver.arrive("a", E.PING)
     driver.accept_all()
     assert driver.sent(since=since) == ["adBreakStart", "play", "ping"]
+
+
+def test_that_a_session_is_over_is_known_while_the_next_is_not_open(driver: Driver) -> None:
+    """Its memoir says so, and keeps what was derived so far: else a restart would end the old one once more, before the next."""
+    driver.open()
+    driver.arrive("a", E.SESSION_END)
+    driver.accept()
+    driver.arrive("a", E.SESSION_START)
+    for is_answered in (False, True):
+        if is_answered:
+            driver.answer(TryAgain("status_503", 503))
+        written = write(driver.lane())
+        assert written is not None
+        assert read(written).standing == "ended"
+        assert read(written).id == ""

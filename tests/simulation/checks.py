@@ -74,7 +74,7 @@ class Account:
             raise Violation(f"{head} goes out although its receipt said it was finished: {tenure}")
         if tenure.leaving_since and self._clock() > tenure.leaving_since + PASS_SECONDS:
             raise Violation(f"{head} goes out although its partition leaves: {tenure}")
-        if head.put_by and flight.kind in ("event", "open") and not tenure.is_excluded:
+        if head.put_by and flight.kind in ("event", "open") and not (tenure.is_excluded or self.terms.may_forget):
             for after in self.players[flight.key][head.place + 1 :]:
                 if after.acceptances and tenure.knows_finished(after.offset):
                     raise Violation(f"{head} was set aside and goes out again, though {after} is on record")

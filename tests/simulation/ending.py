@@ -43,15 +43,7 @@ class _Walk:
         """One record; False when from here on several outcomes are right."""
         letters = set(said.letters)
         if letters and said.acceptances:
-            tenures = [*(one.tenure for one in said.acceptances), *said.put_by]
-            is_certain = all(one.was_heard for one in said.acceptances) and not any(tenure.is_unclean for tenure in tenures)
-            if is_certain and not (self.terms.may_forget and len(said.parts) > 1 and len(set(tenures)) > 1):  # its record came again
-                raise Violation(f"{said} was delivered and is in the dead letters: {letters}")
-            may_be_forgotten = self.terms.may_forget or said.key in self.account.overwritten
-            moods = _MOODS if NO_STATUSES.isdisjoint(said.refusals) else _MOODS | {Reason.REJECTED}
-            if letters - moods and not may_be_forgotten and not any(tenure.is_excluded for tenure in tenures):
-                raise Violation(f"{said} was delivered, and when it came again it was set aside: {letters}")
-            self.account.figures.excuse("both delivered and in the dead letters")
+            self._check_both(said, letters)
             return False
         if letters:
             if len(letters) > 1:
@@ -73,6 +65,18 @@ class _Walk:
         else:
             raise Violation(f"{said} is lost")
         return True
+
+    def _check_both(self, said: Said, letters: set[Reason]) -> None:
+        """It was delivered and set aside: right only where nobody could know of the one when the other happened."""
+        tenures = [*(one.tenure for one in said.acceptances), *said.put_by]
+        is_certain = all(one.was_heard for one in said.acceptances) and not any(tenure.is_unclean for tenure in tenures)
+        if is_certain and not (self.terms.may_forget and len(said.parts) > 1 and len(set(tenures)) > 1):  # its record came again
+            raise Violation(f"{said} was delivered and is in the dead letters: {letters}")
+        may_be_forgotten = self.terms.may_forget or said.key in self.account.overwritten
+        moods = _MOODS if NO_STATUSES.isdisjoint(said.refusals) else _MOODS | {Reason.REJECTED}
+        if letters - moods and not may_be_forgotten and not any(tenure.is_excluded for tenure in tenures):
+            raise Violation(f"{said} was delivered, and when it came again it was set aside: {letters}")
+        self.account.figures.excuse("both delivered and in the dead letters")
 
     @property
     def _may_be_unknown(self) -> bool:

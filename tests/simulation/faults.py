@@ -8,7 +8,8 @@ from random import Random
 from typing import Final
 
 TROUBLES: Final = ("crash", "terminate", "hurry", "join", "freeze", "cut_off", "shuffle", "give_back", "reread", "fence", "trap", "hang")
-STEPS: Final = ("assigned", "opened", "telling", "letter", "commit", "revoking", "leaving", "replied", "speaking")  # at which a trap may spring
+# At which a trap may spring.
+STEPS: Final = ("assigned", "opened", "telling", "letter", "commit", "revoking", "leaving", "replied", "speaking")
 
 
 @dataclass(frozen=True)

@@ -82,9 +82,9 @@ class Topic:
 class Group:
     """The coordinator: who owns which partition, and what is committed. It grants a partition only when nobody holds it.
 
-    Both protocols tell a member what to let go of, and later what it is given; what differs is when. With the consumer protocol (KIP-848) each
-    member hears for itself, as soon as something is free. With the classic one (cooperative) the group agrees in rounds: all let go first,
-    then all are given what is free, and while they agree no commit is taken.
+    Both protocols tell a member what to let go of, and later what it is given; what differs is when. With the consumer protocol (KIP-848)
+    each member hears for itself, as soon as something is free. With the classic one (cooperative) the group agrees in rounds: all let go
+    first, then all are given what is free, and while they agree no commit is taken.
     """
 
     def __init__(  # noqa: PLR0913  # the parts

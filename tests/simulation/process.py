@@ -126,7 +126,7 @@ class Noticing(Tallies):
     def event(self, outcome: str, reason: str) -> None:
         """An event is finished without a delivery."""
         super().event(outcome, reason)
-        if outcome == "unknown" or outcome == "dropped":
+        if outcome in {"unknown", "dropped"}:
             self._situations.sometimes(OUTCOMES["unknown" if outcome == "unknown" else reason])
 
     def change(self, change: Change, detail: str) -> None:

@@ -1,7 +1,7 @@
 """Players that report states instead of events: what their records come to follows from all that came before them.
 
-In: a random number generator. Out: `Said`, as of any other player: what each record must come to, worked out here once, from the first record
-to the last. A relay works it out between crashes, from what its memoirs remember, and must arrive at the same.
+In: a random number generator. Out: `Said`, as of any other player: what each record must come to, worked out here once, from the first
+record to the last. A relay works it out between crashes, from what its memoirs remember, and must arrive at the same.
 
 How states become events has its own tests (`tests/core/test_derivation.py`); here they are the rule that no crash may bend.
 """
@@ -86,6 +86,10 @@ class StateTeller:
             return self._opened_or_closed(E.AD_BREAK_START, (E.AD_BREAK_COMPLETE,), "media.ad.podIndex")
         if kind == "ad":
             return self._opened_or_closed(E.AD_START, (E.AD_COMPLETE, E.AD_SKIP), "media.ad.podPosition")
+        return self._simple_fact(kind)
+
+    def _simple_fact(self, kind: str) -> Object:
+        random = self._random
         if kind == "state":
             name = {"media.state.name": random.choice(("mute", "fullScreen"))}
             return self._fact(random.choice((E.STATE_START, E.STATE_END)), params=name)

@@ -181,7 +181,7 @@ class Memoirs:
 class Letters:
     """The dead letters' face for one process."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917  # the parts
         self,
         world_loop: VirtualLoop,
         host: HostLoop,

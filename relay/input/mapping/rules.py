@@ -23,6 +23,7 @@ Fields = list[tuple[str, Evaluate]]
 _encode: Final = msgspec.json.Encoder().encode
 _UNFIT_IN_NAMES: Final = re.compile(r"[^a-zA-Z0-9_.]")
 _STARTS_MAX: Final = 4_096
+PLAYHEAD_MAX: Final = 2**63 - 1  # as much as the native input takes
 _STATE_NAME: Final = "media.state.name"
 
 
@@ -134,6 +135,8 @@ class SendOf(NamedTuple):
         if self.playhead is not None:
             found = self.playhead(event)
             playhead = playhead if found is None else found
+        if not -PLAYHEAD_MAX <= playhead <= PLAYHEAD_MAX and type(playhead) is int:
+            raise Misfit("the playhead is too large")
         params, metadata, start = b"", b"", None
         if self.event_type is EventType.SESSION_START and self.start is not None:
             details = self.start.details(event, record)

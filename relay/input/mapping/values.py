@@ -139,7 +139,7 @@ def _checked(evaluate: Evaluate, convert: Callable[[Any], Any], value: From, whe
             found = evaluate(event)
             if found is not None:
                 return found if type(found) is fits else convert(found)
-        except (Misfit, Failed) as misfit:
+        except (Misfit, Failed, OverflowError) as misfit:
             raise Unreadable(Reason.INVALID_EVENT, f"{where}: {misfit}") from None
         if default is None and is_required:
             raise Unreadable(Reason.INVALID_EVENT, f"{where}: there is no value, and it is required")
@@ -224,7 +224,16 @@ def _scaled(factor: float, kind: Kind) -> Callable[[Any], Any]:
         scale: Callable[[Any], float] = lambda value: as_number(value) / whole  # noqa: E731  # exact, where a product is not
     else:
         scale = lambda value: as_number(value) * factor  # noqa: E731  # its other half
-    return (lambda value: round(scale(value))) if kind is Kind.INTEGER else scale
+    if kind is Kind.INTEGER:
+        return lambda value: round(scale(value))
+
+    def scaled(value: Any) -> float:
+        number = scale(value)
+        if not math.isfinite(number):
+            raise Misfit("the number is too large")
+        return number
+
+    return scaled
 
 
 def _name(value: Any) -> str:

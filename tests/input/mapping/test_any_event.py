@@ -32,7 +32,23 @@ odd_values = st.recursive(
         st.floats(allow_nan=False, allow_infinity=False),
         st.text(max_size=5),
         st.sampled_from(
-            ["", "1e999", "9" * 5_000, "2024-13-45T00:00:00Z", "0001-01-01T00:00:00+23:59", -1, 1e308, 10**30, [[]], {"": None}]
+            [
+                "",
+                "1e999",
+                "9" * 5_000,
+                "9" * 400,
+                10**400,
+                -(10**309),
+                2**63,
+                -1.7e308,
+                "2024-13-45T00:00:00Z",
+                "0001-01-01T00:00:00+23:59",
+                -1,
+                1e308,
+                10**30,
+                [[]],
+                {"": None},
+            ]
         ),
     ),
     lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(st.text(max_size=3), inner, max_size=3)),

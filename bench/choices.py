@@ -43,10 +43,10 @@ class Choice:
 
 
 CHOICES: Final[dict[str, Choice]] = {
-    "as-it-is": Choice("uvloop, Python's collector, 500 records at once, state in Kafka, adaptive, 1,000 time lines, no traces"),
+    "as-it-is": Choice("uvloop, garbage looked for seldom, 500 records at once, state in Kafka, adaptive, 1,000 time lines, no traces"),
     "asyncio": Choice("asyncio's own loop instead of uvloop", change="asyncio"),
     "gc-off": Choice("no cyclic garbage collector", change="gc-off"),
-    "gc-rare": Choice("`gc.freeze()` after the imports, thresholds 50,000, 20, 100", change="gc-rare"),
+    "gc-plain": Choice("Python's thresholds of the garbage collector, nothing frozen", change="gc-plain"),
     "batch-100": Choice("100 records at once instead of 500", change="batch-100"),
     "batch-2000": Choice("2,000 records at once instead of 500", change="batch-2000"),
     "no-histograms": Choice("durations are not counted", change="no-histograms"),

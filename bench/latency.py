@@ -49,14 +49,14 @@ class Row:
     cores: float
 
 
-def weights(crowd: str) -> list[float] | None:
+def weights(crowd: str, sessions: int) -> list[float] | None:
     """How much each session speaks."""
-    return None if crowd == "uniform" else [1 / (place + 1) for place in range(SESSIONS)]
+    return None if crowd == "uniform" else [1 / (place + 1) for place in range(sessions)]
 
 
-def starts() -> Iterator[tuple[str, str]]:
+def starts(sessions: int = SESSIONS) -> Iterator[tuple[str, str]]:
     """Every session begins."""
-    yield from compare.said(compare.Shape("starts", events=SESSIONS, sessions=SESSIONS))
+    yield from compare.said(compare.Shape("starts", events=sessions, sessions=sessions))
 
 
 def ping(number: int, due: str) -> str:
@@ -68,12 +68,12 @@ def ping(number: int, due: str) -> str:
     )
 
 
-def speak(producer: Producer, topic: str, crowd: str, rate: int, seconds: float) -> int:
+def speak(producer: Producer, topic: str, *, crowd: str, rate: int, seconds: float, sessions: int = SESSIONS) -> int:  # noqa: PLR0913
     """Keep the schedule; how many events said when they were due."""
-    keys = [f"session-{number:08d}-abcdefgh" for number in range(SESSIONS)]
+    keys = [f"session-{number:08d}-abcdefgh" for number in range(sessions)]
     count = int(rate * (seconds + WARM_UP_SECONDS))
-    drawn = random.Random(1).choices(range(SESSIONS), weights=weights(crowd), k=count)  # noqa: S311  # who speaks next, no secret
-    is_hot = [crowd != "uniform" and number < SESSIONS * HOT_SHARE for number in range(SESSIONS)]
+    drawn = random.Random(1).choices(range(sessions), weights=weights(crowd, sessions), k=count)  # noqa: S311  # who speaks, no secret
+    is_hot = [crowd != "uniform" and number < sessions * HOT_SHARE for number in range(sessions)]
     names = ["uniform" if crowd == "uniform" else "hot" if hot else "cold" for hot in is_hot]
     step, warm = 1_000_000_000 / rate, int(rate * WARM_UP_SECONDS)
     began = time.time_ns() + 10_000_000
@@ -112,7 +112,7 @@ def measure(bootstrap: str, folder: Path, *, kind: str, crowd: str, rate: int, s
             producer.flush()
             running.wait(api, [process], SESSIONS)
             began, before = time.monotonic(), compare.cpu_seconds(process.pid)
-            count = speak(producer, topic, crowd, rate, seconds)
+            count = speak(producer, topic, crowd=crowd, rate=rate, seconds=seconds)
             cores = (compare.cpu_seconds(process.pid) - before) / (time.monotonic() - began)
             running.wait(api, [process], SESSIONS + count + int(rate * WARM_UP_SECONDS))
         found = api.account()["latencies"]
@@ -145,7 +145,7 @@ def bare(bootstrap: str, *, rate: int, seconds: float) -> Row:
     thread = threading.Thread(target=read, daemon=True)
     thread.start()
     producer = Producer({"bootstrap.servers": bootstrap, **QUEUE})
-    count = speak(producer, topic, "uniform", rate, seconds)
+    count = speak(producer, topic, crowd="uniform", rate=rate, seconds=seconds)
     running.until(lambda: len(late), [], lambda found: bool(found >= count))
     has_ended.set()
     thread.join()

@@ -79,9 +79,7 @@ class TlsLayer(asyncio.Protocol):
         """Encrypt, and hand it to the socket in one piece."""
         assert self._socket is not None
         try:
-            written = self._tls.write(message)
-            while written < len(message):
-                written += self._tls.write(memoryview(message)[written:])
+            self._tls.write(message)  # whole, in as many records as it takes: memory is never full
         except ssl.SSLError as error:
             self._break(error)
             return

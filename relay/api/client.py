@@ -115,8 +115,10 @@ class ApiClient:
         status, headers, content = raw
         if status in _OK and not reads_success:
             return _accepted(status)
-        response = httpx.Response(status, headers=headers, stream=httpx.ByteStream(content))
-        return self._read_head(response, body_at_hand(response))
+        known = httpx.Headers(headers)
+        if "content-encoding" in known:
+            content = body_at_hand(httpx.Response(status, headers=known, stream=httpx.ByteStream(content)))
+        return self._read_head(status, known, content)
 
     # --- by way of any other ------------------------------------------------------------------------------------------------------
 
@@ -132,14 +134,13 @@ class ApiClient:
             response = await self._transport.handle_async_request(request)
             if response.status_code in _OK and not reads_success and type(response.stream) is httpx.ByteStream:
                 return _accepted(response.status_code)
-            return self._read_head(response, await read_body(response))
+            return self._read_head(response.status_code, response.headers, await read_body(response))
         except httpx.TransportError as error:
             return _unreachable(error)
 
-    def _read_head(self, response: httpx.Response, body: bytes) -> Answer:
-        headers = response.headers
+    def _read_head(self, status: int, headers: httpx.Headers, body: bytes) -> Answer:
         return Answer(
-            response.status_code,
+            status,
             self._retry_after_seconds(headers.get("retry-after")),
             headers.get("location", ""),
             body[:ANSWER_BYTES_READ_MAX],

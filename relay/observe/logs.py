@@ -21,6 +21,8 @@ _END_OF_COLOUR: Final = "\x1b[0m"
 _CHATTY: Final = ("httpx", "httpcore", "httpx2", "httpcore2", "asyncio")  # below warning they name addresses, and with them ids of sessions
 HASH_BYTES: Final = 6
 
+_encode: Final = json.JSONEncoder(default=str, ensure_ascii=False, separators=(",", ":")).encode
+
 
 def configure(level: str = "info", form: Format | None = None, stream: TextIO | None = None) -> None:
     """Send everything to one stream from now on, in place of what was configured before."""
@@ -28,6 +30,7 @@ def configure(level: str = "info", form: Format | None = None, stream: TextIO | 
     chosen = form or ("console" if target.isatty() else "json")
     handler = logging.StreamHandler(target)
     handler.setFormatter(JsonLines() if chosen == "json" else Columns(has_colours=target.isatty() and not os.environ.get("NO_COLOR")))
+    _leave_out_what_no_line_says()
     root = logging.getLogger()
     for former in list(root.handlers):
         root.removeHandler(former)
@@ -35,6 +38,12 @@ def configure(level: str = "info", form: Format | None = None, stream: TextIO | 
     root.setLevel(level.upper())
     for name in _CHATTY:
         logging.getLogger(name).setLevel(max(logging.WARNING, root.level))
+
+
+def _leave_out_what_no_line_says() -> None:
+    """The place in the source, threads and processes: to find them out costs half of a line. The switches are those of Python's HOWTO."""
+    logging._srcfile = None  # noqa: SLF001
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
 
 
 def hashed(key: str) -> str:
@@ -48,7 +57,7 @@ class JsonLines(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """Time, level, event, logger, then the fields."""
         line: dict[str, object] = {
-            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")[:-6] + "Z",  # +00:00
             "level": record.levelname.lower(),
             "event": record.getMessage(),
             "logger": record.name,
@@ -56,7 +65,7 @@ class JsonLines(logging.Formatter):
         line |= {name: value for name, value in _fields(record).items() if name not in line}
         if record.exc_info:
             line["trace"] = self.formatException(record.exc_info)
-        return json.dumps(line, default=str, ensure_ascii=False, separators=(",", ":"))
+        return _encode(line)
 
 
 class Columns(logging.Formatter):

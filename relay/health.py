@@ -43,6 +43,8 @@ def is_ready(parts: Parts | None, *, is_stopping: bool, schema_failure: str = ""
         if circuit.state is CircuitState.HELD
     }
     failures = {name: part.failure for name, part in (("dead_letters", parts.letters), ("state", parts.memoirs)) if part.is_failing}
+    if parts.source.failure:
+        failures["source"] = parts.source.failure
     if parts.tokens is not None and parts.tokens.failure:
         failures["credentials"] = parts.tokens.failure
     if schema_failure:

@@ -18,6 +18,7 @@ from relay.core.commands import Forget, Remember
 from relay.core.inputs import Revoked
 from relay.core.lane import Lane, State
 from relay.core.router import Router
+from relay.kafka.client import Seldom
 from relay.kafka.source import CommitFailed, CommitPoint, Committed, CommittedPosition
 from relay.observe.metrics import Tallies
 from relay.ports import Flows, Handle, KeepsMemoirs, Loop
@@ -78,6 +79,7 @@ class Keeper:
         self._receipts_under_way: dict[tuple[str, int], _Receipt] = {}
         self._due: list[_Receipt] = []
         self._ended: dict[Assignment, list[Lane]] = {}  # their memoirs are written, and the commit that was to cover their end failed
+        self._seldom = Seldom(clock=clock)
         self._is_receipt_long: dict[tuple[str, int], bool] = {}
 
     @property
@@ -166,7 +168,9 @@ class Keeper:
     def commit_failed(self, failed: CommitFailed) -> None:
         """Kafka has it not; the next receipt tries again."""
         self._tallies.committed(is_success=False)
-        log.warning("commit failed", extra={"cause": failed.cause})
+        kept_back = self._seldom.count(failed.cause)
+        if kept_back is not None:
+            log.warning("commit failed", extra={"cause": failed.cause, "kept_back": kept_back})
         for point in failed.points:
             receipt = self._receipts_under_way.get((point.topic, point.partition))
             if receipt is not None and receipt.point == point:

@@ -9,6 +9,7 @@ In: requests of the loop's thread, rebalances, records. Out: the messages of `re
 - A request carries the serial number of the assignment that it means. The broker itself would accept a commit for a partition that is
   somebody else's.
 - A static member whose name is still another's waits for it: of two, KIP-848 refuses the newer, which may be the restart of the older.
+  Likewise one that may not read its group: with KIP-848 the client gives up for good, where rights may be given back in a moment.
 - A revoke waits for the pump's word, but never longer than its bound. What was lost is never committed.
 """
 
@@ -25,6 +26,7 @@ from confluent_kafka import OFFSET_INVALID, Consumer, KafkaError, KafkaException
 from relay.core.events import Record
 from relay.errors import FatalConsumerError, SettingsError
 from relay.kafka.client import Properties, Seldom, advice, error_in, not_configured
+from relay.kafka.hindrances import Hindrances
 from relay.kafka.holdings import Holdings
 from relay.kafka.lag import Lag
 from relay.kafka.reading import read
@@ -53,8 +55,9 @@ SLICE_SECONDS: Final = 0.05
 REPLY_EXTRA_SECONDS: Final = 2.0  # the pump keeps its own bound; this is for one that hangs
 COMMITTED_SECONDS: Final = 5.0
 COMMITTED_TRIES: Final = 3
-NAME_SECONDS: Final = 1.0
+OUTSIDE_SECONDS: Final = 1.0
 _NAME_IS_HELD: Final = KafkaError(KafkaError.UNRELEASED_INSTANCE_ID).str()
+_NOT_ALLOWED: Final = KafkaError(KafkaError.GROUP_AUTHORIZATION_FAILED).str()
 
 
 class Tell(Protocol):
@@ -65,8 +68,11 @@ class Tell(Protocol):
         ...
 
 
-class _NameIsHeldError(Exception):
-    """KIP-848 keeps a static member's name for the one that has it, be it dead, until its session times out."""
+class _ShutOutError(Exception):
+    """The consumer is of no use any more, and another one may be in a moment: its name will be free, or it will be allowed to join.
+
+    KIP-848 keeps a static member's name for the one that has it, be it dead, until its session times out.
+    """
 
 
 class _Reply:
@@ -96,6 +102,7 @@ class Member:
         self.consumed_bytes = 0
         self.consumed_records = 0
         self.lag = Lag()
+        self.hindrances = Hindrances()
         self._tell = tell
         self._reply_seconds = revoke_seconds_max + REPLY_EXTRA_SECONDS
         self._clock = clock
@@ -149,9 +156,11 @@ class Member:
                 self._carry_out_requests(consumer)
                 try:
                     self._step(consumer)
-                except _NameIsHeldError as error:
-                    consumer = self._wait_for_our_name(consumer, str(error))
-                self.lag.measure(consumer, self._holdings.places, self._clock(), is_standing=self._standing_since is not None)
+                except _ShutOutError as error:
+                    consumer = self._wait_outside(consumer, str(error))
+                now, places = self._clock(), self._holdings.places
+                self.lag.measure(consumer, places, now, is_standing=self._standing_since is not None)
+                self.hindrances.look(consumer, self._next, places, now)
         except Exception as error:  # noqa: BLE001  # a thread that ends without a word would look like a quiet topic
             self._fail(error)
         try:
@@ -159,13 +168,14 @@ class Member:
         except (KafkaException, RuntimeError) as error:
             log.warning("the consumer was not closed cleanly", extra={"text": str(error)})
 
-    def _wait_for_our_name(self, consumer: Consumer, words: str) -> Consumer:
+    def _wait_outside(self, consumer: Consumer, words: str) -> Consumer:
         """Ask again in a moment. The broker frees the name of one that died when its session has timed out."""
         self._lose(self._holdings.places)
-        kept_back = self._seldom.count("name is held")
+        event = "another member has our name: waiting for it" if _NAME_IS_HELD in words else "not allowed to join the group: waiting"
+        kept_back = self._seldom.count(event)
         if kept_back is not None:
-            log.warning("another member has our name: waiting for it", extra={"text": words, "kept_back": kept_back})
-        until = self._clock() + NAME_SECONDS
+            log.warning(event, extra={"text": words, "kept_back": kept_back})
+        until = self._clock() + OUTSIDE_SECONDS
         while not self.is_closing and self._clock() < until:
             self._wake.wait(SLICE_SECONDS)
             self._wake.clear()
@@ -227,6 +237,7 @@ class Member:
         if batches:
             self.consumed_bytes += byte_count
             self.consumed_records += len(messages)
+            self.hindrances.came({topic for topic, _, _ in batches}, self._clock())
             with self._untaken_lock:
                 self._untaken += 1
             self._tell(Fetched(batches))
@@ -262,12 +273,16 @@ class Member:
         if error is None:
             return True
         if error.fatal() or error.code() == KafkaError._FATAL:  # noqa: SLF001  # the error in a message does not say that it is fatal
-            if _NAME_IS_HELD in error.str():  # the code says no more than that it is fatal
-                raise _NameIsHeldError(error.str())
+            if _NOT_ALLOWED in error.str():  # the code says no more than that it is fatal
+                self.hindrances.refused(KafkaError(KafkaError.GROUP_AUTHORIZATION_FAILED), None, self._clock())
+                raise _ShutOutError(error.str())
+            if _NAME_IS_HELD in error.str():
+                raise _ShutOutError(error.str())
             raise FatalConsumerError(
                 f"Kafka excludes this consumer: {error.str()}; does another relay run with the same RELAY_KAFKA__GROUP_INSTANCE_ID?"
             )
         if error.code() != KafkaError._PARTITION_EOF:  # noqa: SLF001
+            self.hindrances.refused(error, message.topic(), self._clock())
             kept_back = self._seldom.count(f"{error.name()} {message.topic()}")
             if kept_back is not None:
                 fields = {
@@ -283,6 +298,7 @@ class Member:
     # --- rebalances -------------------------------------------------------------------------------------------------------------------
 
     def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        self.hindrances.served()
         if not partitions:
             return
         found = self._find_committed(consumer, partitions)
@@ -378,8 +394,10 @@ class Member:
             if (point.topic, point.partition) in self._holdings:
                 self.lag.committed((point.topic, point.partition), point.offset)
         if stored or error is None:
+            self.hindrances.served()
             self._tell(Committed(stored))
         if error is not None:
+            self.hindrances.refused(error, None, self._clock())
             self._tell(CommitFailed(failed, error.str()))
 
 

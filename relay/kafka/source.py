@@ -102,6 +102,11 @@ class Source:
         return self._member.last_poll_at
 
     @property
+    def failure(self) -> str:
+        """What Kafka does not let us do and operators can mend: be in the group, read a topic. Empty when nothing stands in the way."""
+        return self._member.hindrances.words
+
+    @property
     def consumed_bytes(self) -> int:
         """Bytes of keys and values that were handed over."""
         return self._member.consumed_bytes

@@ -18,12 +18,13 @@ def parts(*, loop: float = 0.0, poll: float = 0.0, progress: float = 0.0, **more
         "sending": CircuitState.CLOSED,
         "letters": "",
         "memoirs": "",
+        "source": "",
         "has_joined": True,
         "credentials": None,
     } | more
     return SimpleNamespace(
         pump=SimpleNamespace(last_pass_at=now - loop, last_progress_at=now - progress, has_joined=fine["has_joined"]),
-        source=SimpleNamespace(last_poll_at=now - poll),
+        source=SimpleNamespace(last_poll_at=now - poll, failure=fine["source"]),
         router=SimpleNamespace(
             assignments={},
             opening=SimpleNamespace(state=fine["opening"], advice="check the address"),
@@ -64,6 +65,7 @@ def test_whoever_only_starts_is_alive_and_not_ready() -> None:
         ({"sending": CircuitState.HELD}, "check the credentials"),
         ({"letters": "topic missing"}, "topic missing"),
         ({"memoirs": "may not write"}, "may not write"),
+        ({"source": "may not read"}, "may not read"),
         ({"has_joined": False}, "has_joined"),
         ({"credentials": "check the secret"}, "check the secret"),
     ],

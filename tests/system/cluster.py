@@ -9,7 +9,17 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from confluent_kafka import Consumer, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka.admin import (
+    AclBinding,
+    AclBindingFilter,
+    AclOperation,
+    AclPermissionType,
+    AdminClient,
+    NewTopic,
+    ResourcePatternType,
+    ResourceType,
+)
+from system.waiting import wait_for
 
 SECONDS: Final = 20.0
 _SILENT: Final = logging.getLogger("tests.silent")
@@ -36,6 +46,33 @@ class Cluster:
     def create(self, topic: str, partitions: int, config: Mapping[str, str] | None = None) -> None:
         """Create a topic."""
         self._admin.create_topics([NewTopic(topic, partitions, -1, config=dict(config or {}))])[topic].result(SECONDS)
+
+    def delete(self, topic: str) -> None:
+        """Delete a topic, and wait until no broker knows it."""
+        self._admin.delete_topics([topic], operation_timeout=SECONDS)[topic].result(SECONDS)
+        wait_for(lambda: topic not in self._admin.list_topics(timeout=SECONDS).topics, f"{topic} is gone", SECONDS)
+
+    def withdraw(self, kind: ResourceType, name: str, operation: AclOperation) -> None:
+        """Nobody may do this any more; everything else with it is allowed as before. For brokers that have an authorizer."""
+        everybody = {
+            "restype": kind,
+            "name": name,
+            "resource_pattern_type": ResourcePatternType.LITERAL,
+            "principal": "User:*",
+            "host": "*",
+        }
+        rules = [
+            AclBinding(**everybody, operation=AclOperation.ALL, permission_type=AclPermissionType.ALLOW),
+            AclBinding(**everybody, operation=operation, permission_type=AclPermissionType.DENY),
+        ]
+        for future in self._admin.create_acls(rules, request_timeout=SECONDS).values():
+            future.result(SECONDS)
+
+    def give_back(self, kind: ResourceType, name: str) -> None:
+        """Everybody may do everything with it again."""
+        every = AclBindingFilter(kind, name, ResourcePatternType.LITERAL, None, None, AclOperation.ANY, AclPermissionType.ANY)
+        for future in self._admin.delete_acls([every], request_timeout=SECONDS).values():
+            future.result(SECONDS)
 
     def produce(self, topic: str, records: list[dict[str, Any]]) -> None:
         """Write records, and wait until they are there."""

@@ -15,7 +15,6 @@ In: which story, how often. Out: progress, figures, and exit code 1 when somethi
 import argparse
 import os
 import random
-import subprocess
 import sys
 import tempfile
 import time
@@ -27,52 +26,15 @@ from typing import NamedTuple
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
-from system.cluster import Cluster  # noqa: E402  # the folders must be found first
+from system.brokers import Brokers  # noqa: E402  # the folders must be found first
+from system.cluster import Cluster  # noqa: E402
 from system.rig import Rig  # noqa: E402
 from system.rollout import roll_out  # noqa: E402
 from system.soak import soak  # noqa: E402
 from system.stories import SLOW, Crowd, come_and_go, crash, get_stuck, restart  # noqa: E402
 from system.troubles import outage, throttle  # noqa: E402
 
-SCRIPT = ROOT / "tests" / "kafka" / "kafka.sh"
-PROPERTIES = "auto.create.topics.enable=false;group.consumer.heartbeat.interval.ms=500;group.consumer.session.timeout.ms=6000"
 BROKER_DOWN_SECONDS = 5.0
-
-
-class Brokers:
-    """A cluster of its own for one run."""
-
-    def __init__(self, count: int) -> None:
-        """Start it."""
-        self.count = count
-        self._environment = {
-            **os.environ,
-            "KAFKA_INSTANCE": f"{os.environ.get('KAFKA_INSTANCE', 'endurance')}-{os.getpid()}",
-            "KAFKA_PROPS": PROPERTIES,
-        }
-        self.bootstrap = self.do("start", str(count)).split()[-1]
-        self._warm_up()
-
-    def _warm_up(self) -> None:
-        """A new broker keeps its first idempotent producers waiting for seconds; until then no memoir is durable."""
-        cluster = Cluster(self.bootstrap)
-        cluster.create("warm-up", 12)
-        for _ in range(4 * self.count):  # each asks a broker of its choice
-            cluster.produce("warm-up", [{"value": b"", "partition": partition} for partition in range(12)])
-        cluster.close()
-
-    def boot(self, broker: str) -> None:
-        """Start a broker again. The script may look for it before the system has replaced the shell by Java; then it is asked once more."""
-        try:
-            self.do("boot", broker)
-        except subprocess.CalledProcessError:
-            time.sleep(1)
-            self.do("boot", broker)
-
-    def do(self, *arguments: str) -> str:
-        """Have the script do something."""
-        done = subprocess.run([SCRIPT, *arguments], env=self._environment, stdout=subprocess.PIPE, text=True, check=True)
-        return done.stdout
 
 
 class Told(NamedTuple):
@@ -113,8 +75,8 @@ def tell_come_and_go(told: Told) -> None:
     """Relays join, leave, die and freeze; of several brokers one dies now and then."""
 
     def lose_a_broker() -> None:
-        broker = str(told.dice.randrange(1, told.brokers.count + 1))
-        told.brokers.do("kill", broker)
+        broker = told.dice.randrange(1, told.brokers.count + 1)
+        told.brokers.do("kill", str(broker))
         time.sleep(BROKER_DOWN_SECONDS)
         told.brokers.boot(broker)
 
@@ -179,9 +141,10 @@ def tell(arguments: argparse.Namespace) -> None:
     def say(line: str) -> None:
         print(f"{time.monotonic() - began:7.1f} s  {line}", flush=True)
 
-    brokers = Brokers(arguments.brokers)
+    brokers = Brokers(f"{os.environ.get('KAFKA_INSTANCE', 'endurance')}-{os.getpid()}")
     try:
-        cluster = Cluster(brokers.bootstrap)
+        cluster = Cluster(brokers.start(arguments.brokers))
+        cluster.warm_up(arguments.brokers)
         folder = Path(tempfile.mkdtemp(prefix="endurance-"))
         print(f"logs are in {folder}")
         faults = SLOW if arguments.story in ANSWERED_LATE else ()

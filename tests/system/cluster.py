@@ -15,6 +15,9 @@ from confluent_kafka.admin import (
     AclOperation,
     AclPermissionType,
     AdminClient,
+    AlterConfigOpType,
+    ConfigEntry,
+    ConfigResource,
     NewTopic,
     ResourcePatternType,
     ResourceType,
@@ -73,6 +76,26 @@ class Cluster:
         every = AclBindingFilter(kind, name, ResourcePatternType.LITERAL, None, None, AclOperation.ANY, AclPermissionType.ANY)
         for future in self._admin.delete_acls([every], request_timeout=SECONDS).values():
             future.result(SECONDS)
+
+    def alter(self, topic: str, **config: str) -> None:
+        """Change how a topic is kept; underscores stand for dots."""
+        entries = [
+            ConfigEntry(name.replace("_", "."), value, incremental_operation=AlterConfigOpType.SET) for name, value in config.items()
+        ]
+        resource = ConfigResource(ConfigResource.Type.TOPIC, topic, incremental_configs=entries)
+        for future in self._admin.incremental_alter_configs([resource]).values():
+            future.result(SECONDS)
+
+    def leaders(self, topic: str) -> dict[int, int]:
+        """Which broker leads each partition."""
+        listed = self._admin.list_topics(topic, timeout=SECONDS).topics[topic].partitions
+        return {number: partition.leader for number, partition in listed.items()}
+
+    def warm_up(self, brokers: int = 1) -> None:
+        """A new broker keeps its first idempotent producers waiting for seconds; until then no memoir is durable."""
+        self.create("warm-up", 12)
+        for _ in range(4 * brokers):  # each asks a broker of its choice
+            self.produce("warm-up", [{"value": b"", "partition": partition} for partition in range(12)])
 
     def produce(self, topic: str, records: list[dict[str, Any]]) -> None:
         """Write records, and wait until they are there."""

@@ -3,6 +3,7 @@
 In: a cluster, a folder for logs, settings. Out: `Rig`, and what it found: `Findings`.
 """
 
+import itertools
 import json
 import time
 from collections.abc import Mapping, Sequence
@@ -19,6 +20,17 @@ from relay.kafka.state_topic_check import CONFIG as STATE_CONFIG
 SETTLE_SECONDS: Final = 60.0
 STEADY: Final = {"content_seconds_min": 300, "content_seconds_max": 1800, "ramp_up_seconds": 1200}
 """Players that come and go all the time, so that every moment meets sessions that open, play and end."""
+
+START: Final = {
+    "analytics.trackingServer": "example.sc.omtrdc.net",
+    "analytics.reportSuite": "suite",
+    "visitor.marketingCloudOrgId": "0123456789ABCDEF01234567@AdobeOrg",
+    "media.id": "film",
+    "media.length": 3600,
+    "media.contentType": "vod",
+    "media.playerName": "a player",
+    "media.channel": "a channel",
+}
 
 # A member that died is noticed within two seconds, and nobody waits long: else most of a test would be waiting.
 QUICK: Final = {
@@ -101,13 +113,15 @@ class Rig:
         self.group = f"{self.topic}.relay"
         self.relays: list[RelayProcess] = []
         self._players: list[PlayersProcess] = []
+        self._said: list[dict[str, Any]] = []
+        self._said_ts = 1_700_000_000_000
         self._is_watched = is_watched
         self._settings = {"RELAY_KAFKA__GROUP_PROTOCOL": protocol, **(settings or {})}
         if protocol == "consumer":
             self._settings["RELAY_KAFKA__CLIENT"] = "{}"  # the broker decides on time-outs
         cluster.create(self.topic, partitions, topic_config)
-        # When a memoir reached the topic, and not when it was written: while a broker is away the two are seconds apart.
-        cluster.create(f"{self.group}.sessions", partitions, {**STATE_CONFIG, "message.timestamp.type": "LogAppendTime"})
+        self._partitions = partitions
+        self.create_state_topic()
         self.api = ApiProcess("api", folder=folder, faults=faults, is_watched=is_watched)
 
     def settings(self, **changes: str) -> dict[str, str]:
@@ -144,6 +158,27 @@ class Rig:
         self._players.append(players)
         return players
 
+    def create_state_topic(self) -> None:
+        """Create it. Its clock is the broker's: it tells when a memoir was there, and not when it was written."""
+        config = {**STATE_CONFIG, "message.timestamp.type": "LogAppendTime"}  # while a broker is away the two are seconds apart
+        self.cluster.create(f"{self.group}.sessions", self._partitions, config)
+
+    def delete_state_topic(self) -> None:
+        """Delete it."""
+        self.cluster.delete(f"{self.group}.sessions")
+
+    def say(self, sessions: Sequence[str], *event_types: str) -> None:
+        """Let players of our own say these, one after the other, and wait until Kafka has them."""
+        records: list[dict[str, Any]] = []
+        for event_type, session in itertools.product(event_types, sessions):
+            self._said_ts += 1000
+            event: dict[str, Any] = {"eventType": event_type, "playerTime": {"playhead": 1.5, "ts": self._said_ts}}
+            if event_type == "sessionStart":
+                event |= {"params": START, "customMetadata": {"playerSession": session}}
+            self._said.append({"session": session, "ts": self._said_ts, "eventType": event_type})
+            records.append({"key": session, "value": json.dumps(event)})
+        self.cluster.produce(self.topic, records)
+
     def stop_players(self) -> None:
         """Let all players end where they are."""
         for players in self._players:
@@ -170,7 +205,7 @@ class Rig:
 
     def judge(self) -> Findings:
         """Hold the API's record against what Kafka confirmed."""
-        events = [one for players in self._players for one in players.finish(SETTLE_SECONDS) if not one.get("isPoison")]
+        events = [one for players in self._players for one in players.finish(SETTLE_SECONDS) if not one.get("isPoison")] + self._said
         lines = b"\n".join(json.dumps({name: one[name] for name in ("session", "ts", "eventType")}).encode() for one in events)
         account = self.api.compare(lines)
         findings = Findings(
@@ -227,6 +262,11 @@ class Rig:
     def dead_letters(self) -> list[Any]:
         """Every dead letter."""
         return list(self.cluster.read(f"{self.group}.dead-letters"))
+
+    def letter_places(self) -> list[tuple[int, int]]:
+        """Where the records of the dead letters stand in the source topic: partition and offset."""
+        headers = [dict(message.headers()) for message in self.dead_letters()]
+        return [(int(one["relay.partition"]), int(one["relay.offset"])) for one in headers]
 
     def close(self) -> None:
         """End every process of the stage."""

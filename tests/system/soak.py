@@ -9,7 +9,7 @@ down, resets connections, asks to wait, is slow, does not answer, has forgotten 
 import time
 from dataclasses import dataclass, field
 from random import Random
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from system.flatness import Sample, Trend, trend_of_lanes, trends
 from system.processes import RelayProcess
@@ -239,7 +239,7 @@ def _judge(rig: Rig, watch: _Watch, accounts: list[dict[str, int]], *, seconds: 
     violations = total("relay_order_violations_total")
     accounts = [*accounts, *(account_of(relay) for relay in running)]
     poison = rig.poison()
-    letters = [_place_of(message) for message in rig.dead_letters()]
+    letters = rig.letter_places()
     return SoakFigures(
         findings=rig.judge(),
         seconds=seconds,
@@ -255,9 +255,3 @@ def _judge(rig: Rig, watch: _Watch, accounts: list[dict[str, int]], *, seconds: 
         unwell=watch.unwell,
         order_violations=violations,
     )
-
-
-def _place_of(letter: Any) -> tuple[int, int]:
-    """Where the record of a dead letter stands."""
-    headers = {name: value for name, value in letter.headers() if value is not None}
-    return int(headers["relay.partition"]), int(headers["relay.offset"])

@@ -135,7 +135,7 @@ def restart(rig: Rig, crowd: Crowd, *, times: int, random: Random, tell: Tell) -
         assert code == 0, f"exit code {code}; it said\n{relay.log_tail()}"
         exit_seconds.append(time.monotonic() - began)
         tell(f"{number + 1} of {times}: left after {exit_seconds[-1]:.2f} s")
-    figures = _settle_and_judge(rig, restarts=times, moments=Moments())
+    figures = settle_and_judge(rig, restarts=times, moments=Moments())
     figures.exit_seconds = exit_seconds
     figures.order_violations += violations
     return figures
@@ -149,7 +149,7 @@ def crash(rig: Rig, crowd: Crowd, *, times: int, random: Random, tell: Tell) -> 
         relay = _start_serving(rig, random)
         moments.ends.append(relay.kill())
         tell(f"{number + 1} of {times}: killed")
-    return _settle_and_judge(rig, restarts=times, moments=moments)
+    return settle_and_judge(rig, restarts=times, moments=moments)
 
 
 def come_and_go(  # noqa: PLR0913  # settings, each by its name
@@ -193,7 +193,7 @@ def come_and_go(  # noqa: PLR0913  # settings, each by its name
                 code = relay.exit_code(DRAIN_SECONDS_MAX)
                 assert code == 0, f"exit code {code}; it said\n{relay.log_tail()}"
         time.sleep(random.uniform(0.5, 3.0))
-    return _settle_and_judge(rig, restarts=times, moments=moments)
+    return settle_and_judge(rig, restarts=times, moments=moments)
 
 
 @dataclass
@@ -304,7 +304,7 @@ def _start_serving(rig: Rig, random: Random) -> RelayProcess:
     return relay
 
 
-def _settle_and_judge(rig: Rig, *, restarts: int, moments: Moments) -> Figures:
+def settle_and_judge(rig: Rig, *, restarts: int, moments: Moments) -> Figures:
     """Let the players end, give the last relay time, and look at the record."""
     rig.stop_players()
     if not any(relay.is_running for relay in rig.relays):

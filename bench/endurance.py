@@ -4,6 +4,9 @@
     python bench/endurance.py crash --times 20 --brokers 3       20 x SIGKILL, on three brokers
     python bench/endurance.py come-and-go --times 30 --protocol consumer --brokers 3
     python bench/endurance.py rollout --times 5 --protocol consumer  each of three static members is replaced five times
+    python bench/endurance.py leaders --times 10 --brokers 3     leaders of all partitions and coordinators are moved ten times
+    python bench/endurance.py rebalances --times 50              a member comes and goes while nobody says anything
+    python bench/endurance.py full --brokers 3                   the brokers have no room: a quota, then replicas that are missing
     python bench/endurance.py stuck --events 200000              one session gets nowhere while the others finish
     python bench/endurance.py outage --minutes 10 --rate 300     the API answers 503 to everything, and the players go on
     python bench/endurance.py throttle --minutes 3 --rate 150    the API takes 50 requests per second, and asks to wait for the rest
@@ -26,15 +29,18 @@ from typing import NamedTuple
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
-from system.brokers import Brokers  # noqa: E402  # the folders must be found first
+from system.brokers import NUMBERS_OF_THREE, Brokers  # noqa: E402  # the folders must be found first
+from system.changes import Trouble, settle, withstand  # noqa: E402
 from system.cluster import Cluster  # noqa: E402
 from system.rig import Rig  # noqa: E402
 from system.rollout import roll_out  # noqa: E402
 from system.soak import soak  # noqa: E402
-from system.stories import SLOW, Crowd, come_and_go, crash, get_stuck, restart  # noqa: E402
+from system.stories import SLOW, Crowd, come_and_go, crash, get_stuck, move_leaders, rebalance_idle, restart  # noqa: E402
 from system.troubles import outage, throttle  # noqa: E402
 
 BROKER_DOWN_SECONDS = 5.0
+PATIENT = "{}"  # the client's own 45 s until a member counts as dead: a broker that dies keeps the group waiting for some of them
+READY_AFTER_QUOTA_SECONDS_MAX = 120.0  # a broker keeps silent for as long as it once meant to; the client gives it up after a minute
 
 
 class Told(NamedTuple):
@@ -121,11 +127,65 @@ def tell_soak(told: Told) -> None:
     figures.assert_held()
 
 
+def tell_leaders(told: Told) -> None:
+    """Leaders move from broker to broker."""
+    rig, cluster = told.rig, told.rig.cluster
+    assert told.brokers.count > 1, "with one broker nothing can move: --brokers 3"
+    topics = {rig.topic: told.arguments.partitions, f"{rig.group}.sessions": told.arguments.partitions, "__consumer_offsets": 8}
+
+    def move() -> int:
+        before = {(topic, one): leader for topic in topics for one, leader in cluster.leaders(topic).items()}
+        others = {place: told.dice.choice([one for one in NUMBERS_OF_THREE if one != leader]) for place, leader in before.items()}
+        told.brokers.move_leaders(topics, others)
+        return sum(cluster.leaders(topic)[one] != leader for (topic, one), leader in before.items())
+
+    figures = move_leaders(rig, told.crowd, times=told.arguments.times, move=move, tell=told.say, RELAY_KAFKA__CLIENT=PATIENT)
+    told.say(figures.in_words())
+    figures.assert_kept_in_order()
+    figures.findings.assert_no_repeats()
+
+
+def tell_rebalances(told: Told) -> None:
+    """Nothing moves an offset but what was delivered."""
+    findings = rebalance_idle(told.rig, [f"player-{number}" for number in range(50)], times=told.arguments.times, tell=told.say)
+    findings.assert_nothing_lost()
+    findings.assert_no_repeats()
+    told.say(f"{findings.events} events: 0 lost, 0 out of order, 0 repeated")
+
+
+def tell_full(told: Told) -> None:
+    """Brokers take nothing for a while: first for a quota, then for want of replicas."""
+    rig, brokers = told.rig, told.brokers
+    relay = rig.start_relay(RELAY_KAFKA__CLIENT=PATIENT)
+    relay.wait_until_ready()
+    rig.start_players(sessions=told.arguments.sessions, rate=told.arguments.rate)
+    relay.wait_until(lambda scrape: scrape.events("delivered") > told.arguments.rate, "the players play", 60)
+    unconfirmed = "Kafka has not confirmed a memoir"
+    troubles = [Trouble("quota", "state", unconfirmed, lambda: brokers.limit_writes(1), lambda: brokers.limit_writes(None))]
+    if brokers.count > 1:
+
+        def lose_a_replica() -> None:
+            rig.cluster.alter(f"{rig.group}.sessions", min_insync_replicas=str(brokers.count))
+            brokers.do("kill", "3")
+
+        troubles.append(Trouble("replicas", "state", unconfirmed, lose_a_replica, lambda: brokers.boot(3)))
+    for trouble in troubles:
+        withstand(relay, trouble, hold_seconds=20.0, tell=told.say, ready_seconds_max=READY_AFTER_QUOTA_SECONDS_MAX)
+        delivered = relay.scrape().events("delivered")
+        relay.wait_until(lambda scrape, before=delivered: scrape.events("delivered") > before, "it goes on")
+    changed = settle(rig, relay)
+    told.say(changed.in_words())
+    changed.assert_exact()
+
+
 STORIES: dict[str, Callable[[Told], None]] = {
     "restart": tell_restart,
     "crash": tell_crash,
     "come-and-go": tell_come_and_go,
     "rollout": tell_rollout,
+    "leaders": tell_leaders,
+    "rebalances": tell_rebalances,
+    "full": tell_full,
     "stuck": tell_stuck,
     "outage": tell_outage,
     "throttle": tell_throttle,

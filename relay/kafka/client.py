@@ -47,6 +47,7 @@ _ADVICE: Final[Mapping[int, str]] = {
     KafkaError._ALL_BROKERS_DOWN: "check RELAY_KAFKA__BOOTSTRAP_SERVERS and the network",  # noqa: SLF001
     KafkaError.UNKNOWN_TOPIC_OR_PART: "create the topic, or correct RELAY_KAFKA__TOPICS; it is looked for until it is there",
     KafkaError.TOPIC_AUTHORIZATION_FAILED: "grant the relay's user READ on the topics, WRITE on the dead-letter topic",
+    KafkaError.MSG_SIZE_TOO_LARGE: "raise max.message.bytes of the topic",
     KafkaError.GROUP_AUTHORIZATION_FAILED: "grant the relay's user READ on the group RELAY_KAFKA__GROUP_ID",
 }
 

@@ -61,7 +61,9 @@ class Changed:
         )
 
 
-def withstand(relay: RelayProcess, trouble: Trouble, *, hold_seconds: float, tell: Tell) -> None:
+def withstand(
+    relay: RelayProcess, trouble: Trouble, *, hold_seconds: float, tell: Tell, ready_seconds_max: float = NOTICED_SECONDS_MAX
+) -> None:
     """The relay says that it is not ready, and why; it stays alive; and it is ready again when the trouble is over."""
     began = time.monotonic()
     trouble.begin()
@@ -75,7 +77,7 @@ def withstand(relay: RelayProcess, trouble: Trouble, *, hold_seconds: float, tel
         time.sleep(LOOK_SECONDS)
     trouble.end()
     over = time.monotonic()
-    relay.wait_until_ready(NOTICED_SECONDS_MAX)
+    relay.wait_until_ready(ready_seconds_max)
     tell(f"{trouble.name}: over, and ready again after {time.monotonic() - over:.1f} s")
 
 

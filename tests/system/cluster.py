@@ -124,6 +124,23 @@ class Cluster:
         committed = self.committed(group, topic, list(ends))
         return sum(end - committed[partition] for partition, end in ends.items())
 
+    def join_and_leave(self, group: str, topic: str) -> None:
+        """One more member of a group, until it was given something; it reads nothing and commits nothing."""
+        own = {"partition.assignment.strategy": "cooperative-sticky", "enable.auto.commit": False, "auto.offset.reset": "earliest"}
+        consumer = Consumer({**self._quiet, "group.id": group, **own})
+        given: list[TopicPartition] = []
+
+        def take(member: Consumer, partitions: list[TopicPartition]) -> None:
+            given.extend(partitions)
+            member.incremental_assign(partitions)
+            member.pause(partitions)
+
+        try:
+            consumer.subscribe([topic], on_assign=take)
+            wait_for(lambda: consumer.poll(0.05) is None and given, "the member is given partitions", SECONDS)
+        finally:
+            consumer.close()
+
     def read(self, topic: str) -> Iterator[Any]:
         """Everything in a topic up to its end of now."""
         ends = self.ends(topic)

@@ -231,9 +231,13 @@ class Rig:
             for session, ts, event_type, takings in self.api.tell("GET", "/_watch/repeated")
         ]
 
+    def committed(self) -> dict[int, int]:
+        """The offset that the group has committed for each partition."""
+        return self.cluster.committed(self.group, self.topic, list(self.cluster.ends(self.topic)))
+
     def committed_count(self) -> int:
         """The offsets that the group has committed, over all partitions."""
-        return sum(self.cluster.committed(self.group, self.topic, list(self.cluster.ends(self.topic))).values())
+        return sum(self.committed().values())
 
     def resumed(self) -> list[tuple[str, float]]:
         """Openings in place of a lost session: the player session, and when."""

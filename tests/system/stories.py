@@ -196,6 +196,41 @@ def come_and_go(  # noqa: PLR0913  # settings, each by its name
     return settle_and_judge(rig, restarts=times, moments=moments)
 
 
+def move_leaders(rig: Rig, crowd: Crowd, *, times: int, move: Callable[[], int], tell: Tell, **settings: str) -> Figures:
+    """Leaders of partitions, and coordinators with them, become others while two relays serve; `move` says how many did."""
+    rig.start_players(sessions=crowd.sessions, rate=crowd.rate)
+    relays = [rig.start_relay(**settings) for _ in range(2)]
+    for relay in relays:
+        relay.wait_until_ready()
+        relay.wait_until(lambda scrape: scrape.events("delivered") > 0, "the players play")
+    for number in range(times):
+        moved = move()
+        assert moved, "nothing has moved"
+        tell(f"{number + 1} of {times}: {moved} leaders are others")
+        for relay in relays:
+            delivered = relay.scrape().events("delivered")
+            wait_for(lambda one=relay, before=delivered: one.scrape().events("delivered") > before, f"{relay.name} goes on", 30)
+            assert relay.health("/livez")[0] == 200
+    return settle_and_judge(rig, restarts=times, moments=Moments())
+
+
+def rebalance_idle(rig: Rig, sessions: list[str], *, times: int, tell: Tell) -> Findings:
+    """Another member joins the group and leaves it, again and again, while nobody says anything: what is committed stays as it is."""
+    relay = rig.start_relay()
+    relay.wait_until_ready()
+    rig.say(sessions, "sessionStart", "play", "ping")
+    rig.settle()
+    before = rig.committed()
+    for number in range(times):
+        rig.cluster.join_and_leave(rig.group, rig.topic)
+        assert rig.committed() == before, f"offsets have moved in rebalance {number + 1}"
+    wait_for(lambda: relay.scrape().partitions() == set(before), "the relay has all partitions again", 30)
+    tell(f"{times} rebalances: {int(relay.scrape().total('relay_rebalances_total'))} seen by the relay, offsets are what they were")
+    rig.say(sessions, "ping", "sessionComplete", "sessionEnd")
+    rig.settle()
+    return rig.judge()
+
+
 @dataclass
 class StuckFigures:
     """What one stuck session cost the others."""

@@ -223,8 +223,8 @@ def rebalance_idle(rig: Rig, sessions: list[str], *, times: int, tell: Tell) -> 
     before = rig.committed()
     for number in range(times):
         rig.cluster.join_and_leave(rig.group, rig.topic)
+        wait_for(lambda: relay.scrape().partitions() == set(before), "the relay has all partitions again", 30)
         assert rig.committed() == before, f"offsets have moved in rebalance {number + 1}"
-    wait_for(lambda: relay.scrape().partitions() == set(before), "the relay has all partitions again", 30)
     tell(f"{times} rebalances: {int(relay.scrape().total('relay_rebalances_total'))} seen by the relay, offsets are what they were")
     rig.say(sessions, "ping", "sessionComplete", "sessionEnd")
     rig.settle()

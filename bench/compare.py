@@ -2,6 +2,8 @@
 
     python bench/compare.py [--shapes quick|all|NAME…] [--peers relay,go,…] [--turns 5] [--report docs/performance-report]
 
+With a report, each shape's figures are kept as soon as they are there; those of other shapes stay.
+
 Builds the peers and the API server (Go, Java and Maven are wanted), starts a broker of its own, produces each shape's topic once, and lets
 every peer read it from the beginning, again and again, in turns. Counted is the CPU time of the peer's whole process from the moment that
 all sessions are open (a tenth of the events, if that is later) to nine tenths of the events, as the API server counts them; the shape
@@ -11,12 +13,10 @@ all sessions are open (a tenth of the events, if that is later) to nine tenths o
 import argparse
 import json
 import os
-import platform
 import random
 import shutil
 import signal
 import ssl
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -24,12 +24,13 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from confluent_kafka import Producer, libversion
+from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient, NewTopic
+from report import Result, Turn, keep, table
 
 HERE = Path(__file__).resolve().parent
 PEERS = HERE / "peers"
@@ -84,29 +85,6 @@ SHAPES = {
     )
 }
 QUICK = ("plain", "tls")
-
-
-@dataclass
-class Turn:
-    """What one peer did with one topic."""
-
-    microseconds_per_event: float
-    events_per_second: float
-    server_microseconds_per_event: float
-    rss_mib: float
-
-
-@dataclass
-class Result:
-    """All turns of one peer at one shape."""
-
-    shape: str
-    peer: str
-    turns: list[Turn] = field(default_factory=list[Turn])
-
-    def median(self, figure: str) -> float:
-        """The median of a figure."""
-        return statistics.median(getattr(turn, figure) for turn in self.turns)
 
 
 class Counts(Protocol):
@@ -326,30 +304,6 @@ def broker() -> Iterator[str]:
         subprocess.run([str(KAFKA), "destroy"], env=told, check=True, stdout=subprocess.DEVNULL)
 
 
-def report(results: list[Result], turns: int) -> str:
-    """The figures as a page."""
-    machine = (
-        f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores shared by peer, API and broker; Linux {platform.release()};"
-        f" Python {platform.python_version()}, librdkafka {libversion()[0]}; loopback; median of {turns} turns (lowest to highest)."
-    )
-    lines = [
-        machine,
-        "",
-        "| shape | peer | µs CPU per event | of the relay | events/s | RSS MiB | API's own µs |",
-        "|---|---|---|---|---|---|---|",
-    ]
-    own = {result.shape: result for result in results if result.peer == "relay"}
-    for result in results:
-        costs = [one.microseconds_per_event for one in result.turns]
-        ratios = [one / mine.microseconds_per_event for one, mine in zip(costs, own[result.shape].turns, strict=False)]
-        lines.append(
-            f"| {result.shape} | {result.peer} | {result.median('microseconds_per_event'):.1f} ({min(costs):.1f} to {max(costs):.1f})"
-            f" | {statistics.median(ratios):.2f} x | {result.median('events_per_second'):,.0f} | {result.median('rss_mib'):.0f}"
-            f" | {result.median('server_microseconds_per_event'):.1f} |"
-        )
-    return "\n".join(lines) + "\n"
-
-
 def main() -> None:
     """Measure, print and keep."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -367,7 +321,6 @@ def main() -> None:
         build_java()
     folder = Path(tempfile.mkdtemp(prefix="compare-"))
     print(f"logs are in {folder}", file=sys.stderr)
-    results: list[Result] = []
     with broker() as bootstrap:
         for name in names:
             shape = SHAPES[name]
@@ -377,13 +330,8 @@ def main() -> None:
                 for result in found:
                     result.turns.append(turn(result.peer, shape, bootstrap, topic, folder))
                     print(f"{name} {number + 1}/{arguments.turns} {result.peer}: {result.turns[-1]}", file=sys.stderr, flush=True)
-            results += found
-    page = report(results, arguments.turns)
-    print(page)
-    if arguments.report:
-        arguments.report.with_suffix(".md").write_text(page, "utf-8")
-        kept = {"shapes": [asdict(SHAPES[name]) for name in names], "results": [asdict(result) for result in results]}
-        arguments.report.with_suffix(".json").write_text(json.dumps(kept, indent=1) + "\n", "utf-8")
+            keep(arguments.report or folder / "report", asdict(shape), found)
+            print("\n".join(table({name: {"results": [asdict(result) for result in found]}})), flush=True)
 
 
 if __name__ == "__main__":

@@ -15,8 +15,17 @@ from typing import Any, Final
 
 from confluent_kafka import libversion
 
-MODELS: Final = {"name": "shape", "value_bytes": "bytes", "is_zipf": "Zipf", "is_tls": "TLS", "latency_ms": "API answers after, ms"}
-FAULTS: Final = {"fail_every": "a 500 for each … requests", "forget_every": "a 410 for each …"}
+TITLES: Final = {
+    "name": "shape",
+    "value_bytes": "bytes",
+    "is_zipf": "Zipf",
+    "is_tls": "TLS",
+    "latency_ms": "answers after, ms",
+    "concurrency": "under way",
+    "fail_every": "a 500 for each …",
+    "forget_every": "a 410 for each …",
+    "counts_openings": "openings count",
+}
 
 
 @dataclass
@@ -69,8 +78,8 @@ def page(kept: Mapping[str, Any]) -> str:
             "",
             "Peers and relay take turns on the same topic and the same kind of API server. *relay ÷ peer* is the relay's CPU per event in",
             "multiples of the peer's, the median over turns, lowest and highest: below 1 the relay is cheaper. CPU is that of the whole",
-            "process; the API's own CPU per event stands beside it. `httpx` is the relay on stock `httpx.AsyncHTTPTransport`, `naive` a task",
-            "for each message over `httpx.AsyncClient`; both are given a part of the topic only.",
+            "process; the API's own CPU per event stands beside it. `httpx` is the relay on stock `httpx.AsyncHTTPTransport`, `naive` a",
+            "task for each message over `httpx.AsyncClient`; both are given a part of the topic only.",
             "",
             *table(kept),
             "",
@@ -106,11 +115,9 @@ def table(kept: Mapping[str, Any]) -> list[str]:
 def shapes(kept: Mapping[str, Any]) -> list[str]:
     """What was relayed: one line for each shape, one column for each way in which they differ."""
     columns = list(dict.fromkeys(column for entry in kept.values() for column in entry["shape"]))
-    names = [(MODELS | FAULTS).get(column, column.replace("_", " ")) for column in columns]
+    names = [TITLES.get(column, column.replace("_", " ")) for column in columns]
     lines = [f"| {' | '.join(names)} |", "|" + "---|" * len(columns)]
-    for entry in kept.values():
-        lines.append(f"| {' | '.join(_said(entry['shape'].get(column)) for column in columns)} |")
-    return lines
+    return lines + [f"| {' | '.join(_said(entry['shape'].get(column)) for column in columns)} |" for entry in kept.values()]
 
 
 def _said(value: object) -> str:

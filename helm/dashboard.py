@@ -137,7 +137,11 @@ ROWS: Final[tuple[tuple[str, tuple[Panel, ...]], ...]] = (
                 "ops",
                 ((rate("sessions_restored_total"), "sessions"), (total("restoring_partitions"), "partitions being read")),
             ),
-            Panel("Reading the state of a partition", "s", ((quantile(0.95, "restore_duration_seconds"), "p95"),)),
+            Panel(
+                "Partitions that come and go",
+                "s",
+                ((quantile(0.95, "restore_duration_seconds"), "state read, p95"), (quantile(0.95, "revoke_duration_seconds"), "let go, p95")),
+            ),
         ),
     ),
     (

@@ -40,9 +40,10 @@ class _Receipt(NamedTuple):
 class _Departure:
     """Partitions that are about to leave: calls under way may end, then memoirs are written, then it is said what may be committed."""
 
-    def __init__(self, assignments: list[Assignment], reply: Callable[[list[CommitPoint]], None]) -> None:
+    def __init__(self, assignments: list[Assignment], reply: Callable[[list[CommitPoint]], None], began_at: float) -> None:
         self.assignments = assignments
         self.reply = reply
+        self.began_at = began_at
         self.timer: Handle | None = None
         self.unwritten = len(assignments)
         self.points: list[CommitPoint] = []
@@ -194,7 +195,7 @@ class Keeper:
 
     def begin_departure(self, assignments: list[Assignment], reply: Callable[[list[CommitPoint]], None], seconds_max: float) -> None:
         """Partitions are about to leave: let calls under way end, within the bound, then say what may be committed."""
-        departure = _Departure(assignments, reply)
+        departure = _Departure(assignments, reply, self._clock())
         self._departures.append(departure)
         departure.timer = self._loop.call_later(seconds_max, partial(self._depart, departure))
 
@@ -252,6 +253,7 @@ class Keeper:
             departure.timer.cancel()
             departure.timer = None
             self._let_go_of_memoirs(departure.assignments)
+            self._tallies.revoked(self._clock() - departure.began_at)
             departure.reply(departure.points)
 
     def _farewell_failed(self, departure: _Departure) -> None:

@@ -170,6 +170,11 @@ CATALOGUE: Final[tuple[Metric, ...]] = (
         "How long it took to read the sessions of a partition that was assigned.",
         advice="Many seconds: the state topic is large or its brokers are slow; nothing of the partition is delivered meanwhile.",
     ),
+    _histogram(
+        "revoke_duration_seconds",
+        "How long the group waited for partitions that it took from us: for calls under way, then for the last memoirs.",
+        advice="Near RELAY_KAFKA__REVOKE_SECONDS_MAX: calls hang, or the state topic does not answer; whoever gets the partitions waits so long.",
+    ),
     _gauge(
         "lanes",
         "Player sessions that are held in memory.",

@@ -81,6 +81,7 @@ class Tallies:
         self.counters: dict[str, Tally] = {metric.name: Tally() for metric in counted}
         self.end_to_end = Histogram()
         self.restore_seconds = Histogram()
+        self.revoke_seconds = Histogram()
         self.requests: dict[tuple[str, int], int] = {}
         self.request_seconds: dict[str, Histogram] = {}
         self.delivered_count = 0
@@ -170,6 +171,10 @@ class Tallies:
         self._of("sessions_restored_total").add(amount=count)
         self.restore_seconds.observe(seconds)
 
+    def revoked(self, seconds: float) -> None:
+        """Partitions that were taken are let go, so long after the group asked for them."""
+        self.revoke_seconds.observe(seconds)
+
     def committed(self, *, is_success: bool) -> None:
         """A commit has ended."""
         self._of("commits_total").add("success" if is_success else "failure")
@@ -195,7 +200,8 @@ class Tallies:
         """What was measured under a histogram."""
         if metric.name == f"{PREFIX}api_request_duration_seconds":
             return {(operation,): histogram for operation, histogram in self.request_seconds.items()}
-        return {(): self.restore_seconds if metric.name == f"{PREFIX}restore_duration_seconds" else self.end_to_end}
+        alone = {f"{PREFIX}restore_duration_seconds": self.restore_seconds, f"{PREFIX}revoke_duration_seconds": self.revoke_seconds}
+        return {(): alone.get(metric.name, self.end_to_end)}
 
     def _of(self, name: str) -> Tally:
         return self.counters[PREFIX + name]

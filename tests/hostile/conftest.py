@@ -5,12 +5,13 @@ no escaping hides them.
 """
 
 import asyncio
+import io
 import json
 import logging
 import os
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -19,6 +20,7 @@ import pytest
 from confluent_kafka import Producer
 
 from relay.app import App
+from relay.cli import main
 from relay.core.inputs import Accepted, Answered
 from relay.core.lane import State
 from relay.observe import logs
@@ -192,6 +194,7 @@ class Rig:
         self.api = api
         self.settings = self.read({"RELAY_KAFKA__BOOTSTRAP_SERVERS": bootstrap, "RELAY_API__URL": url, **SETTINGS, **settings})
         self.pages: list[str] = []
+        self.printed: list[str] = []
         self._producer = Producer({"bootstrap.servers": bootstrap, "logger": logging.getLogger("tests.silent")})
         self._expected = 0
 
@@ -235,6 +238,12 @@ class Rig:
             self.pages.append((await reader.read()).decode())
             writer.close()
             await writer.wait_closed()
+        for name in [logs.hashed(one.place.key or "") for one in opened[:3]]:
+            self.printed += [
+                await asyncio.to_thread(printed_by, command, app.admin.port) for command in (["session", name], ["session", name, "--json"])
+            ]
+        for command in (["sessions"], ["sessions", "--json"], ["top", "--count", "1"], ["top", "--json"]):
+            self.printed.append(await asyncio.to_thread(printed_by, command, app.admin.port))
         return self.pages[-1]
 
 
@@ -284,6 +293,7 @@ class Seen:
     log: str = ""  # everything at level debug, from the loggers of all libraries
     written: str = ""  # what else the process wrote to its outputs
     pages: list[str] = field(default_factory=list)
+    printed: list[str] = field(default_factory=list)  # by the commands that look at a running relay
     targets: set[str] = field(default_factory=set)
     headers: set[tuple[str, str]] = field(default_factory=set)
     exit_codes: list[int] = field(default_factory=list)
@@ -327,12 +337,21 @@ async def _run(seen: Seen, rig: Callable[..., Any], settings: dict[str, str]) ->
             second.parts.pump.put(Answered(lane, Accepted()))  # nobody asked anything: a bug
             await one.wait_until(lambda: second._failure is not None)
         seen.exit_codes = [first._exit_code(), second._exit_code()]
+        seen.printed = one.printed
         seen.pages, seen.targets, seen.headers = one.pages, one.api.targets, one.api.headers
         for app in (first, second):
             seen.delivered += app.tallies.delivered_count
             for (outcome, reason), count in app.tallies.counters["relay_events_total"].counts.items():
                 if outcome == "dead_lettered":
                     seen.letters[reason] = seen.letters.get(reason, 0) + int(count)
+
+
+def printed_by(command: Sequence[str], port: int) -> str:
+    """What a command prints that asks a running relay."""
+    shown = io.StringIO()
+    with redirect_stdout(shown), redirect_stderr(shown):
+        main([*command, "--url", f"http://127.0.0.1:{port}"])
+    return shown.getvalue()
 
 
 @contextmanager

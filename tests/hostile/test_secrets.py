@@ -55,6 +55,15 @@ def test_no_page_shows_a_mark(seen: Any) -> None:
     assert not MARK.findall("".join(seen.pages))
 
 
+def test_no_command_that_looks_at_a_relay_shows_a_mark(seen: Any) -> None:
+    """`relay sessions`, `session` and `top`, for people and as JSON: sessions go by their short names."""
+    assert len(seen.printed) >= 2 * (2 * 3 + 4)
+    assert sum("SESSION" in printed for printed in seen.printed) >= 2
+    assert sum('"sessions"' in printed for printed in seen.printed) >= 2
+    assert not MARK.findall("".join(seen.printed))
+    assert not API_SESSION.findall("".join(seen.printed))
+
+
 def test_ids_of_api_sessions_are_not_shown_either(seen: Any) -> None:
     """Who holds one can write into the session."""
     assert not API_SESSION.findall(seen.log + "".join(seen.pages))

@@ -46,7 +46,8 @@ class Stage:
         self.unwritten: list[Callable[[], None]] = []
         self.is_failing = False
         self.router = Router(limits=Limits(), rules=Rules(), starts=Starts(required=frozenset()))
-        self.keeper = Keeper(router=self.router, memoirs=self, source=self, tallies=Tallies(), loop=self, clock=lambda: 0.0)
+        self.tallies = Tallies()
+        self.keeper = Keeper(router=self.router, memoirs=self, source=self, tallies=self.tallies, loop=self, clock=lambda: 0.0)
         self.assignment = self.assign()
         self.count = 0
 
@@ -245,8 +246,10 @@ def test_a_farewell_waits_for_calls_under_way(stage: Stage) -> None:
     assert memoir is not None
     assert (memoir.done, memoir.playhead, memoir.playing) == (2, 2.0, "play")
     assert replies == []
+    assert sum(stage.tallies.revoke_seconds.counts) == 0
     stage.confirm_memoirs()
     assert [[point.offset for point in points] for points in replies] == [[3]]
+    assert sum(stage.tallies.revoke_seconds.counts) == 1
 
 
 def test_a_farewell_waits_no_longer_than_its_bound(stage: Stage) -> None:

@@ -47,6 +47,36 @@ def test_a_second_member_joins_and_leaves(broker: Any, listening: Any, run: Any,
     run(scenario())
 
 
+@pytest.mark.timeout(180)
+def test_fifty_rebalances_without_traffic(broker: Any, listening: Any, run: Any) -> None:
+    """A member comes and goes 25 times, and nothing is said: what was committed stays to the letter, and where nothing was, nothing is."""
+    topic, group = broker.new_topic(), broker.name()
+    broker.fill(topic, 10, partitions=3)
+    last = [CommitPoint(topic, partition, 10, f"receipt {partition}") for partition in range(3)]
+
+    async def scenario() -> None:
+        async with listening(broker, topic, group) as one:
+            await one.until(lambda: one.count >= 30, "everything is read")
+            one.source.commit(last)
+            await one.until(lambda: bool(one.all(Committed)), "it is committed")
+            for number in range(25):
+                async with listening(broker, topic, group) as two:
+                    await two.until(lambda: len(two.assigned) == 2, f"member {number} has its half")
+                    for (_, partition), position in two.assigned.items():
+                        expected = (None, "") if partition == 3 else (10, f"receipt {partition}")
+                        assert (position.offset, position.metadata) == expected
+                    assert two.count == 0
+                await one.until(lambda: len(one.assigned) == 4, f"member {number} has left")
+            assert one.count == 30
+            assert len(one.all(PartitionsLeaving)) >= 25
+            assert one.all(PartitionsLost) == []
+
+    run(scenario())
+    for point in last:
+        assert broker.committed(group, topic, point.partition) == (point.offset, point.metadata)
+    assert broker.committed(group, topic, 3)[0] < 0
+
+
 @protocols
 def test_a_revoke_waits_for_the_reply(broker: Any, listening: Any, run: Any, protocol: Any) -> None:
     """The other member gets nothing before the reply is given and committed; commits asked for meanwhile do not undo it."""

@@ -140,7 +140,10 @@ ROWS: Final[tuple[tuple[str, tuple[Panel, ...]], ...]] = (
             Panel(
                 "Partitions that come and go",
                 "s",
-                ((quantile(0.95, "restore_duration_seconds"), "state read, p95"), (quantile(0.95, "revoke_duration_seconds"), "let go, p95")),
+                (
+                    (quantile(0.95, "restore_duration_seconds"), "state read, p95"),
+                    (quantile(0.95, "revoke_duration_seconds"), "let go, p95"),
+                ),
             ),
         ),
     ),

@@ -173,7 +173,7 @@ CATALOGUE: Final[tuple[Metric, ...]] = (
     _histogram(
         "revoke_duration_seconds",
         "How long the group waited for partitions that it took from us: for calls under way, then for the last memoirs.",
-        advice="Near RELAY_KAFKA__REVOKE_SECONDS_MAX: calls hang, or the state topic does not answer; whoever gets the partitions waits so long.",
+        advice="Near RELAY_KAFKA__REVOKE_SECONDS_MAX: calls hang, or the state topic does not answer. The next owner waits so long.",
     ),
     _gauge(
         "lanes",

@@ -4,8 +4,9 @@ In: requests of the loop's thread, rebalances, records. Out: the messages of `re
 
 - It polls always, or nearly so: whoever stops polling loses his partitions.
 - A newly assigned partition is paused within the very callback that assigns it, and read once the pump has released it.
-- Flow control stops the reading of all partitions, never of some: some would starve. A short pause only stops asking for records, which
-  costs nothing; a long one pauses at the client, which throws away what was fetched ahead, and polls on.
+- Flow control stops the reading of all partitions, never of some: some would starve. To pause at the client throws away what was fetched
+  ahead. So for the first minute of a stop one record is taken now and then instead: with it come commits and rebalances, which stand before
+  records in the client's queue. Only a longer stop pauses at the client, and polls on.
 - A request carries the serial number of the assignment that it means. The broker itself would accept a commit for a partition that is
   somebody else's.
 - A static member whose name is still another's waits for it: of two, KIP-848 refuses the newer, which may be the restart of the older.
@@ -50,7 +51,9 @@ BATCH_RECORDS_MAX: Final = 500
 POLL_SECONDS: Final = 0.05  # how long a request of the loop may wait while nothing comes
 GATHER_SECONDS: Final = 0.002  # after a first record: consume() waits for its full time unless its batch is full
 HAND_OVERS_MAX: Final = 4  # batches that the loop has not yet taken
-PATIENCE_SECONDS: Final = 1.0  # a pause that is shorter costs nothing
+PATIENCE_SECONDS: Final = 60.0  # a stop that is shorter throws nothing away, and exceeds the limit by 300 records at most
+SIP_SECONDS: Final = 0.2  # between two records of such a stop
+HUNG_SECONDS: Final = 1.0  # a loop that takes nothing for so long gets nothing more, not even one
 SLICE_SECONDS: Final = 0.05
 REPLY_EXTRA_SECONDS: Final = 2.0  # the pump keeps its own bound; this is for one that hangs
 COMMITTED_SECONDS: Final = 5.0
@@ -203,16 +206,21 @@ class Member:
     # --- reading ----------------------------------------------------------------------------------------------------------------------
 
     def _step(self, consumer: Consumer) -> None:
-        """Read, or stand still: first by not asking, and when that takes long by pausing at the client and polling on."""
-        if not self.is_paused and self._untaken < HAND_OVERS_MAX:
+        """Read, or stand still: first by a record now and then, and when that takes long by pausing at the client and polling on."""
+        is_flooded = self._untaken >= HAND_OVERS_MAX
+        if not self.is_paused and not is_flooded:
             self._standing_since = None
         elif self._standing_since is None:
             self._standing_since = self._clock()
         is_standing = self._standing_since is not None
-        if self._standing_since is not None and self._clock() - self._standing_since < PATIENCE_SECONDS:
-            self._wake.wait(SLICE_SECONDS)
-            self._wake.clear()
-            return
+        if self._standing_since is not None:
+            patience = HUNG_SECONDS if is_flooded else PATIENCE_SECONDS
+            if self._clock() - self._standing_since < patience:
+                self._wake.wait(SLICE_SECONDS)
+                self._wake.clear()
+                if not is_flooded and self._clock() - self.last_poll_at >= SIP_SECONDS:
+                    self._read(consumer, is_sip=True)
+                return
         pause, resume = self._holdings.settle(is_stopped=is_standing)
         if pause:
             consumer.pause([TopicPartition(*place) for place in pause])
@@ -220,13 +228,14 @@ class Member:
             consumer.resume([TopicPartition(*place) for place in resume])
         self._read(consumer)
 
-    def _read(self, consumer: Consumer) -> None:
+    def _read(self, consumer: Consumer, *, is_sip: bool = False) -> None:
         serial = self._holdings.last_serial
-        first = consumer.poll(POLL_SECONDS)
+        first = consumer.poll(0 if is_sip else POLL_SECONDS)
         self.last_poll_at = self._clock()
         if first is None:
             return
-        messages = [message for message in (first, *consumer.consume(BATCH_RECORDS_MAX - 1, GATHER_SECONDS)) if self._is_record(message)]
+        others = [] if is_sip else consumer.consume(BATCH_RECORDS_MAX - 1, GATHER_SECONDS)
+        messages = [message for message in (first, *others) if self._is_record(message)]
         if self.is_closing:
             return
         # A rebalance may have come between two records of a batch: what belongs to an assignment that has ended must not be taken for the

@@ -9,6 +9,7 @@ import pytest
 from confluent_kafka import Producer, TopicPartition
 
 from relay.errors import FatalConsumerError
+from relay.kafka import member
 from relay.kafka.source import CommitPoint, Committed, PartitionsLeaving, PartitionsLost, SourceFailed
 
 pytestmark = pytest.mark.kafka
@@ -107,8 +108,9 @@ def test_a_revoke_waits_for_the_reply(broker: Any, listening: Any, run: Any, pro
 
 
 @protocols
-def test_a_paused_partition_flows_when_it_comes_back(broker: Any, listening: Any, run: Any, protocol: Any) -> None:
+def test_a_paused_partition_flows_when_it_comes_back(broker: Any, listening: Any, run: Any, protocol: Any, monkeypatch: Any) -> None:
     """A pause does not outlive the assignment, nor does a partition that comes while everything stands still slip through."""
+    monkeypatch.setattr(member, "PATIENCE_SECONDS", 1.0)  # of the client's pause this is, not of the records before it
     topic, group = broker.new_topic(), broker.name()
     broker.fill(topic, 10)
 

@@ -47,6 +47,7 @@ ROUNDS: Final = 28  # of troubles, in a long run: each of the seven comes four t
 ROUND_SECONDS_MIN: Final = 20.0
 
 LOOK_SECONDS: Final = 1.0
+LATE_IN_A_ROW_MAX: Final = 3  # no answer within five seconds: so often, and Kubernetes would restart it
 SAMPLE_SECONDS: Final = 10.0
 SAMPLES_MIN: Final = 40  # in a short run they are taken more often
 FLAT_SECONDS_MIN: Final = 1500.0  # a shorter run is over before its crowd is complete: it says nothing about what grows
@@ -71,6 +72,7 @@ class SoakFigures:
     rebalances: int
     restored: int
     looks: int
+    late: int
     unwell: list[str] = field(default_factory=list[str])
     """When `/livez` or `/readyz` of a relay failed, and what it said. Nothing here is anybody's to mend, and there was progress."""
     order_violations: int = 0
@@ -108,7 +110,8 @@ class SoakFigures:
             f"{total['repeats']} repeated, {total['repeats_excused']} of them after a lost answer",
             f"openings: {total['openings']}, in place of a lost session {total['openings_resumed']}, needless {total['openings_needless']}",
             f"told again: {total['told_again']}, wrongly {total['retold_wrong']}",
-            f"dead letters: {self.letters}, of poison {self.letters_of_poison}; asked for health: {self.looks}, unwell {len(self.unwell)}",
+            f"dead letters: {self.letters}, of poison {self.letters_of_poison}",
+            f"asked for health: {self.looks}, unwell {len(self.unwell)}, without an answer {self.late}",
             f"at most {max(one.buffered_events for one in every)} events waited, the oldest {oldest:.1f} s",
         ]
         lines += [f"{name}: {'; '.join(one.in_words() for one in flat)}" for name, flat in self.trends().items()]
@@ -155,7 +158,8 @@ class _Watch:
     def __init__(self, relays: list[RelayProcess], pace: _Pace) -> None:
         self.samples: dict[str, list[Sample]] = {relay.name: [] for relay in relays}
         self.unwell: list[str] = []
-        self.looks = 0
+        self.looks = self.late = 0
+        self._late_in_a_row: dict[tuple[str, str], int] = {}
         self._relays = relays
         self._sample_seconds = pace.sample_seconds
         self._began = self._sample_at = time.monotonic()
@@ -166,15 +170,21 @@ class _Watch:
             for relay in self._relays:
                 assert relay.is_running, f"{relay.name} has ended; it said\n{relay.log_tail()}"
                 for path in ("/livez", "/readyz"):
-                    status, words = relay.health(path)
-                    self.looks += 1
-                    if status != 200:
-                        self.unwell.append(f"{now - self._began:.0f} s: {relay.name}{path} {status} {words}")
+                    self._ask(relay, path)
             if now >= self._sample_at:
                 self._sample_at += self._sample_seconds
                 for relay in self._relays:
                     self.samples[relay.name].append(Sample.of(relay))
             time.sleep(min(LOOK_SECONDS, max(0.0, moment - time.monotonic())))
+
+    def _ask(self, relay: RelayProcess, path: str) -> None:
+        """One answer that is late is the machine's; an answer that says no is the relay's, and so are three in a row that are late."""
+        status, words = relay.health(path)
+        self.looks += 1
+        self.late += status == 0
+        late = self._late_in_a_row[relay.name, path] = self._late_in_a_row.get((relay.name, path), 0) + 1 if status == 0 else 0
+        if status not in {0, 200} or late >= LATE_IN_A_ROW_MAX:
+            self.unwell.append(f"{time.monotonic() - self._began:.0f} s: {relay.name}{path} {status} {words}")
 
 
 def soak(rig: Rig, crowd: Crowd, *, seconds: float, random: Random, tell: Tell) -> SoakFigures:
@@ -252,6 +262,7 @@ def _judge(rig: Rig, watch: _Watch, accounts: list[dict[str, int]], *, seconds: 
         rebalances=rebalances,
         restored=restored,
         looks=watch.looks,
+        late=watch.late,
         unwell=watch.unwell,
         order_violations=violations,
     )

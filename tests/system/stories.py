@@ -18,6 +18,7 @@ FREEZE_SECONDS: Final = 8.0  # longer than the session timeouts of the rig and o
 # What a relay had sent when it died may be taken later, by a busy API. The next owner of its partitions comes after two seconds.
 UNDER_WAY_SECONDS: Final = 1.5
 SETTLE_SECONDS: Final = 120.0
+SERVING_SECONDS_MAX: Final = 60.0  # each farewell writes all open sessions, and the next relay reads them all
 EARLY_SHARE: Final = 0.25
 RELAYS_MAX: Final = 3
 ANSWER_SECONDS_MAX: Final = 0.2
@@ -334,7 +335,7 @@ def _start_serving(rig: Rig, random: Random) -> RelayProcess:
         time.sleep(random.uniform(0.0, 0.5))
         return relay
     relay.wait_until_ready()
-    wait_for(lambda: relay.scrape().events("delivered") > 0, "something is delivered", 30)
+    wait_for(lambda: relay.scrape().events("delivered") > 0, "something is delivered", SERVING_SECONDS_MAX)
     time.sleep(random.uniform(0.0, 2.5))
     return relay
 

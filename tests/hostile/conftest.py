@@ -134,6 +134,7 @@ def poison() -> list[Produced]:
         (key, said("ping", 1, customMetadata={"a": {BROKEN: 1}})),
         (key, said("ping", 1).replace(b'"playhead": 0.001', f'"playhead": "{BROKEN}"'.encode())),
         (key, said("ping", 1, sessionKey=7)),
+        (key, said("ping", 1).replace(b'"playhead": 0.001', b'"playhead": ' + b"9" * 400)),
         (key, f'"{BROKEN}"'.encode()),
         (key, BROKEN.encode() * 30_000),
         (key, b"[" * 100_000),
@@ -327,6 +328,8 @@ async def _run(seen: Seen, rig: Callable[..., Any], settings: dict[str, str]) ->
         records = [session(f"{KEY}-{number}".encode(), ends=number % 4 != 0) for number in range(40)]
         records += map(session, hostile_keys())
         one.produce([record for events in records for record in events[:6]] + poison())
+        for mark in ("relay.start", "relay.replay_end", "relay.origin", "relay.replay"):
+            one.produce([(f"{KEY}-poison".encode(), None)], **{mark: b'{"session":"%s","x":' % BROKEN.encode() + b"[" * 100_000})
         async with one.relay() as first:
             await one.settle(first)
         one.produce([record for events in records for record in events[6:]])

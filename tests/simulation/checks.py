@@ -41,6 +41,7 @@ class Account:
         self.sometimes = situations.sometimes
         self.sessions: dict[str, list[ApiSession]] = {}
         self.players: dict[str, list[Said]] = {}
+        self.silent: dict[str, list[Said]] = {}  # records that come to nothing, and may wait in a lane all the same
         self.group_owners: list[Consumer | None] = []
         self.flights: dict[str, list[Flight]] = {}  # by key, those that are under way
         self.tenure_counts = [0] * len(topic.ends)
@@ -345,7 +346,8 @@ class Account:
         self.figures.parked += 1
         if said.failed_since is not None:
             waited = self._clock() - said.failed_since
-            behind = sum(one.offset >= said.offset for one in self.players[said.key])  # also what comes again after a crash
+            waiting = (*self.players[said.key], *self.silent.get(said.key, ()))
+            behind = sum(one.offset >= said.offset for one in waiting)  # also what comes again after a crash
             is_patient = waited >= self.terms.park_after_seconds or behind >= OVERRUN * self.terms.session_events_max
             if not is_patient or self.served_at <= said.failed_since:
                 raise Violation(f"{said} is parked after {waited:.2f} s, and the API last served at {self.served_at}")

@@ -56,7 +56,7 @@ class Topic:
             self.ends[partition] += self._random.randrange(1, 300)
         offset = self.ends[partition]
         self.ends[partition] += 1
-        for part in said.parts:
+        for part in said.parts or [said]:
             part.offset, part.partition, part.appended_at = offset, partition, now
         record = Record(offset, said.key.encode(), said.value, timestamp_ms=int(wall * 1000), appended_at=now)
         self.records[partition].append(record)

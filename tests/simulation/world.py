@@ -139,6 +139,7 @@ class World:
                 for said in story[random.randrange(len(story)) :]:
                     said.is_stuck = True
             self.account.players[story[0].key] = events
+            self.account.silent[story[0].key] = [said for said in story if said.is_silent]
             stories.append(story)
         mixed: list[Said] = []
         while stories:

@@ -1,9 +1,9 @@
 """What one small POST costs the client, for each transport that could stand below httpx's seam.
 
-In: nothing but what is installed (pyreqwest and aiohttp are measured if they are there; certificates come from trustme). Out: a table of
-CPU microseconds per request (user and system time of this process with all its threads, `httpx.Request` and `httpx.Response` included), by
-number of connections, plain and over TLS. The server is another process. Each figure is the median of alternating turns; the last
-columns compare it with stock httpx and with the floor: the same bytes over bare asyncio protocols, without pool, limits or httpx.
+In: nothing but what is installed (pyreqwest, aiohttp and httpx2 are measured if they are there). Out: a table of CPU microseconds per
+request (user and system time of this process with all its threads, `httpx.Request` and `httpx.Response` included), by number of
+connections, plain and over TLS. The server is another process. Each figure is the median of alternating turns; the last columns compare it
+with stock httpx and with the floor: the same bytes over bare asyncio protocols, without pool, limits or httpx.
 
     python bench/transports.py [--rounds 5] [--turn-seconds 0.25]
 """
@@ -38,7 +38,7 @@ ANSWER: Final = b"HTTP/1.1 204 No Content\r\nDate: Thu, 01 Jan 2026 00:00:00 GMT
 EXTENSIONS: Final = {"target": PATH.encode(), "timeout": {"connect": 10.0, "read": 10.0, "write": 10.0, "pool": 10.0}}
 CONNECTIONS: Final = (1, 64, 512)
 IDLE_SECONDS: Final = 60.0  # connections stay open while the others take their turns
-STOCK_CONNECTIONS_MAX: Final = 64  # beyond, httpx's pool takes a tenth of a second for each request, and a minute for a turn
+STOCK_CONNECTIONS_MAX: Final = 64  # beyond, the pools of httpx and its fork take 10 to 100 ms for each request, and a minute for a turn
 
 Post = Callable[[], Awaitable[int]]
 Candidate = Callable[[str, Path, int], AbstractAsyncContextManager[Post]]
@@ -114,6 +114,25 @@ def pyreqwest(url: str, ca: Path, connections: int) -> AbstractAsyncContextManag
 
 
 @asynccontextmanager
+async def httpx2(url: str, ca: Path, connections: int) -> AsyncIterator[Post]:
+    """The fork of httpx, with types of its own."""
+    import httpx2 as library  # noqa: PLC0415 - measured if installed
+
+    limits = library.Limits(max_connections=connections, max_keepalive_connections=connections, keepalive_expiry=IDLE_SECONDS)
+    parsed, headers = library.URL(url), headers_for(url)
+    async with library.AsyncHTTPTransport(verify=tls_context(str(ca)), limits=limits) as transport:
+
+        async def post() -> int:
+            body, extensions = library.ByteStream(BODY), {**EXTENSIONS}
+            request = library.Request("POST", parsed, headers=headers, stream=body, extensions=extensions)
+            response = await transport.handle_async_request(request)
+            await response.aread()
+            return response.status_code
+
+        yield post
+
+
+@asynccontextmanager
 async def aiohttp(url: str, ca: Path, connections: int) -> AsyncIterator[Post]:
     """aiohttp's own client, without httpx."""  # noqa: D403 - a name
     import aiohttp as library  # noqa: PLC0415 - measured if installed
@@ -178,7 +197,7 @@ async def floor(url: str, ca: Path, connections: int) -> AsyncIterator[Post]:
             connection.transport.close()
 
 
-CANDIDATES: Final[tuple[Candidate, ...]] = (floor, fast, aiohttp, pyreqwest, stock)
+CANDIDATES: Final[tuple[Candidate, ...]] = (floor, fast, aiohttp, pyreqwest, httpx2, stock)
 
 
 def cpu_seconds() -> float:
@@ -210,7 +229,7 @@ async def compare(url: str, ca: Path, connections: int, *, rounds: int, turn_sec
     figures: dict[str, list[float]] = {}
     opened: list[tuple[str, AbstractAsyncContextManager[Post], Post]] = []
     for candidate in CANDIDATES:
-        if candidate is stock and connections > STOCK_CONNECTIONS_MAX:
+        if candidate in {stock, httpx2} and connections > STOCK_CONNECTIONS_MAX:
             continue
         try:
             context = candidate(url, ca, connections)

@@ -17,11 +17,10 @@ class Starts:
         self._required = required
         self._defaults = dict(defaults or {})
         self._may_join = may_join
-        self._defaults_suffice = required <= self._defaults.keys()
 
     def for_joining(self, brought: Details | None) -> Details | None:
         """The start of a session that is already under way, or None when too little is known to open it."""
-        if not self._may_join or (brought is None and not self._defaults_suffice):
+        if not self._may_join:
             return None
         known = brought or Details()
         params = self._defaults | _decode(known.params)

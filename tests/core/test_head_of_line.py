@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from relay.core.assignment import Assignment
 from relay.core.events import EventType
-from relay.core.head_of_line import Awaited, HeldBack, Standstills, held_back
+from relay.core.head_of_line import Awaited, HeldBack, Standstills, finished_beyond, held_back
 from relay.core.inputs import Refused, TryAgain
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ def test_who_failed_is_named_with_its_last_cause(driver: Driver) -> None:
     driver.wake()
     driver.accept()
     driver.arrive("a", E.PING)
-    assert stuck(driver).cause == "", "the next event has a fresh start"
+    assert (stuck(driver).cause, stuck(driver).status) == ("", 0), "the next event has a fresh start"
 
 
 def test_in_an_outage_everybody_waits_for_the_circuit(driver: Driver) -> None:
@@ -78,6 +79,38 @@ def test_a_dead_letter_that_is_not_confirmed_holds_back_as_well(driver: Driver) 
     driver.accept()
     held = stuck(driver)
     assert (held.key, held.waits_for, held.offset, held.finished_beyond) == (None, Awaited.DEAD_LETTER, 1, 1)
+    assert held.attempts == 0, "whoever tried it is gone"
+
+
+def test_who_was_not_tried_yet_waits_since_its_record_was_appended(driver: Driver) -> None:
+    """There is no first try to count from."""
+    driver.open("a")
+    driver.arrive("a", E.PING, appended_at=700.0, turns=False)
+    held = stuck(driver)
+    assert (held.waits_for, held.attempts, held.since) == (Awaited.TURN, 0, 700.0)
+
+
+def test_who_stands_behind_the_safe_offset_holds_nobody_back(driver: Driver) -> None:
+    """Of several that wait, the one at the safe offset is named, whoever came first."""
+    driver.open("a")
+    driver.open("b")
+    driver.arrive("b", E.PING)
+    driver.arrive("a", E.PING)
+    assert (stuck(driver).key, stuck(driver).offset) == ("b", 2)
+
+
+def test_gaps_in_the_log_hold_nothing_back(driver: Driver) -> None:
+    """Offsets that are missing count only among those that are finished beyond the safe one."""
+    assert finished_beyond(Assignment("events", 7)) == 0
+    ledger = driver.assignment.ledger
+    ledger.take(0)
+    ledger.finish(0)
+    ledger.take(1)
+    ledger.take(5)
+    assert finished_beyond(driver.assignment) == 0
+    ledger.take(9)
+    ledger.finish(9)
+    assert finished_beyond(driver.assignment) == 7
 
 
 def test_the_longest_standstill_is_known(driver: Driver) -> None:
@@ -106,3 +139,9 @@ def test_the_longest_standstill_is_known(driver: Driver) -> None:
     second.ledger.finish(3)
     look(11.0)
     assert standstills.since() == {first: 9.0}
+
+
+def test_what_is_awaited_has_a_name_that_stays() -> None:
+    """It stands in the log and on the console, where others look for it."""
+    names = ["opening", "answer", "circuit", "retry_after", "backoff", "turn", "dead_letter"]
+    assert [str(awaited) for awaited in Awaited] == names

@@ -106,3 +106,13 @@ def test_one_stuck_offset_costs_no_memory_for_those_that_ran_ahead() -> None:
         ledger.take(offset)
         ledger.finish(offset)
     assert (ledger.safe, ledger.outstanding_count) == (0, 1)
+
+
+def test_what_was_taken_again_is_ahead_no_more() -> None:
+    """Of what receipts say is finished, only what has not come again yet is kept for the next receipt."""
+    ledger = Ledger(((3, 5), (8, 9)))
+    seen = []
+    for offset in (0, 3, 4, 8, 9):
+        ledger.take(offset)
+        seen.append(list(ledger.finished_ahead()))
+    assert seen == [[(3, 5), (8, 9)], [(4, 5), (8, 9)], [(8, 9)], [], []]

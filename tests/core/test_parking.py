@@ -6,14 +6,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from relay.core.assignment import Assignment
+from relay.core.assignment import Assignment, Stage
 from relay.core.commands import Change
-from relay.core.events import Details, EventType
+from relay.core.events import Details, EventType, PlayerEvent, Record, SessionKey
 from relay.core.inputs import Accepted, TryAgain, Verdict
-from relay.core.lane import State
+from relay.core.lane import Lane, State
 from relay.core.memoir import read, write
+from relay.core.parking import is_excused, is_to_be_parked
 from relay.core.patience import Rules
-from relay.core.pressure import Limits
+from relay.core.pressure import Circuit, CircuitState, Limits
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -67,6 +68,84 @@ def test_a_session_that_holds_up_everything_is_parked(busy: Driver) -> None:
     assert busy.changes().count(Change.PARKED) == 1
     assert not busy.router.buffer.is_full
     assert busy.assignment.ledger.outstanding_count == 0
+
+
+@pytest.fixture
+def stuck() -> Lane:
+    """A full lane that has failed for as long as the operator allows, at the moment 40, while the API has served others."""
+    lane = Lane(SessionKey("a"), Assignment("events", 0))
+    lane.judge = Circuit(concurrency_max=10)
+    lane.judge.served_at, lane.judge.closed_since = 30.0, 10.0
+    lane.held_since, lane.failures = 20.0, 3
+    for offset in range(4):
+        lane.assignment.ledger.take(offset)
+        lane.waiting.append(PlayerEvent(E.PING, record=Record(offset), playhead=1.0, ts=1))
+    return lane
+
+
+def is_parked_at(lane: Lane, now: float) -> bool:
+    """Whether it has to give way."""
+    return is_to_be_parked(lane, LIMITS, RULES, now)
+
+
+def test_patience_ends_at_its_limit(stuck: Lane) -> None:
+    """Not before; sooner only where there is no more room."""
+    assert is_parked_at(stuck, 40.0)
+    assert not is_parked_at(stuck, 39.9)
+    stuck.waiting *= 2
+    assert is_parked_at(stuck, 20.5)
+
+
+def unsound(circuit: Circuit) -> None:
+    """Hardly anything is served."""
+    circuit.is_sound = False
+
+
+def probing(circuit: Circuit) -> None:
+    """Nothing is served."""
+    circuit.state = CircuitState.PROBING
+
+
+def served_nobody(circuit: Circuit) -> None:
+    """Since the session began to fail."""
+    circuit.served_at = 20.0
+
+
+def closed_later(circuit: Circuit) -> None:
+    """The session has failed since the end of an outage, no longer."""
+    circuit.closed_since = 20.0
+
+
+@pytest.mark.parametrize("excuse", [unsound, probing, served_nobody, closed_later])
+def test_what_may_be_the_apis_fault_parks_nobody(stuck: Lane, excuse: Callable[[Circuit], None]) -> None:
+    """However long it lasts."""
+    assert stuck.judge is not None
+    excuse(stuck.judge)
+    assert not is_parked_at(stuck, 1_000.0)
+
+
+def test_who_holds_up_nobody_is_not_parked(stuck: Lane) -> None:
+    """Below its limit a lane is in nobody's way, unless it is its partition that can take no more because of it; nor is one that leaves."""
+    stuck.waiting.pop()
+    assert not is_parked_at(stuck, 1_000.0)
+    stuck.assignment.is_window_full = True
+    assert is_parked_at(stuck, 20.5), "then no other waits for its patience to end"
+    stuck.assignment.stage = Stage.LEAVING
+    assert not is_parked_at(stuck, 1_000.0)
+
+
+def test_a_full_lane_is_excused_while_it_fails(stuck: Lane) -> None:
+    """One that does not fail is served, and one that holds twice as much as it should is excused no more."""
+    assert is_excused(stuck, LIMITS)
+    stuck.failures = 0
+    assert not is_excused(stuck, LIMITS)
+    stuck.failures = 1
+    assert is_excused(stuck, LIMITS)
+    full = stuck.waiting
+    stuck.waiting = full[:3]
+    assert not is_excused(stuck, LIMITS)
+    stuck.waiting = full * 2
+    assert not is_excused(stuck, LIMITS)
 
 
 def test_others_flow_while_a_full_session_fails(busy: Driver) -> None:

@@ -4,15 +4,27 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import msgspec
 import pytest
 
 from relay.core.commands import Cause, OpenSession
 from relay.core.events import Details, EventType, Record, SessionKey
-from relay.core.inputs import Lost, Refused, TryAgain, Unreadable
+from relay.core.inputs import Lost, NextUnknown, Refused, TryAgain, Unreadable
 from relay.core.lane import State
 from relay.core.memoir import read, write
 from relay.core.reasons import Reason
-from relay.core.replays import END_HEADER, ROUND_HEADER, START_HEADER, end_header, end_of, replay_of, start_header
+from relay.core.replays import (
+    END_HEADER,
+    ORIGIN_HEADER,
+    ROUND_HEADER,
+    START_HEADER,
+    end_header,
+    end_of,
+    next_again,
+    replay_of,
+    start_header,
+)
+from relay.core.starts import Starts
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -196,3 +208,76 @@ def test_an_end_that_was_read_is_finished_once(driver: Driver) -> None:
     end_replay(driver)
     driver.accept()
     assert [command for command in driver.finished if command == 1_000] == [1_000]
+
+
+def test_the_headers_of_a_replay_stay_as_they_are() -> None:
+    """They stand in topics, where another version of the relay may have written them, or may read them."""
+    assert (ROUND_HEADER, ORIGIN_HEADER, START_HEADER, END_HEADER) == ("relay.replay", "relay.origin", "relay.start", "relay.replay_end")
+    assert start_header(FILM, resume=True) == b'{"params":{"media.id":"film"},"customMetadata":{"plan":"gold"},"resume":true}'
+    assert start_header(Details(), resume=False) == b'{"resume":false}'
+
+
+@pytest.mark.parametrize("details", [FILM, Details(), Details(params=FILM.params), Details(custom_metadata=FILM.custom_metadata)])
+@pytest.mark.parametrize("resume", [True, False])
+def test_a_start_that_is_brought_says_what_it_said(details: Details, *, resume: bool) -> None:
+    """With params or without, and whether its play was counted."""
+    replay = replay_of(Record(1, headers=((ROUND_HEADER, b"2"), (START_HEADER, start_header(details, resume=resume)))))
+    assert replay is not None
+    assert replay.start is not None
+    assert (replay.round, replay.start.details, replay.start.resume) == (2, details, resume)
+
+
+def test_a_play_counts_as_never_counted_unless_it_is_said() -> None:
+    """To resume what was never begun would lose a play; to begin once more what has been counted needs somebody to have said so."""
+    replay = replay_of(Record(1, headers=((ROUND_HEADER, b"1"), (START_HEADER, b'{"params":{"media.id":"film"}}'))))
+    assert replay is not None
+    assert replay.start is not None
+    assert not replay.start.resume
+
+
+def test_an_opening_that_failed_counts_nothing(driver: Driver) -> None:
+    """A play that was never counted is opened as a new one on the second try, too."""
+    driver.arrive("a", E.PING, headers=BEGINS)
+    driver.answer(TryAgain("status_503", 503))
+    driver.wake()
+    driver.accept(2)
+    assert driver.sent() == ["open", "open", "ping"]
+
+
+def test_an_end_that_comes_again_ends_the_completed_session(driver: Driver) -> None:
+    """It is still open for just that."""
+    completed(driver)
+    since = len(driver.calls)
+    driver.arrive("a", E.SESSION_END, headers=RESUMES)
+    driver.accept()
+    assert driver.sent(since=since) == ["sessionEnd"]
+
+
+def test_an_event_may_bring_its_start_itself(make_driver: Callable[..., Driver]) -> None:
+    """Where sessions may be joined, what an event says of its start opens a session for it, as it would the first time."""
+    driver = make_driver(starts=Starts(required=frozenset({"media.id"})))
+    ended(driver)
+    since = len(driver.calls)
+    driver.arrive("a", E.PING, headers=FIRST_ROUND, start=FILM)
+    driver.accept(2)
+    assert driver.sent(since=since) == ["open", "ping"]
+
+
+def test_who_was_parked_before_it_was_opened_knows_no_start(driver: Driver) -> None:
+    """What comes again brings it, or is set aside again."""
+    driver.arrive("a", E.SESSION_START)
+    driver.answer(TryAgain("status_503", 503))
+    lane = driver.lane("a")
+    lane.forget_session()
+    lane.state = State.PARKED
+    assert next_again(lane, lane.waiting[0], Starts(required=frozenset())) is None, "it comes for the first time"
+    again = msgspec.structs.replace(lane.waiting[0], record=Record(9, headers=FIRST_ROUND))
+    assert next_again(lane, again, Starts(required=frozenset({"media.id"}))) == NextUnknown()
+
+
+def test_a_record_that_says_nothing_is_no_end() -> None:
+    """Only its header makes it one, and only where no value says something else."""
+    end = (END_HEADER, end_header(SessionKey("a"), playhead=1.5, ts=7))
+    assert end_of(Record(1, key=b"a")) is None
+    assert end_of(Record(1, key=b"a", value=b"{}", headers=(end,))) is None
+    assert end_of(Record(1, key=b"a", headers=(end,))) is not None

@@ -10,7 +10,7 @@ import pytest
 
 from relay.core.assignment import Assignment
 from relay.core.commands import Announce, Cause, Change, Command, DropEvent, Finish, FinishUnknown, OpenSession, SendEvent, SetAside
-from relay.core.events import ApiSessionId, Details, EventType, PlayerEvent, Record, SessionKey
+from relay.core.events import ApiSessionId, Details, EventType, Part, PlayerEvent, Record, SessionKey
 from relay.core.inputs import (
     Accepted,
     Foregone,
@@ -37,8 +37,10 @@ from relay.core.inputs import (
     TryAgain,
 )
 from relay.core.lane import IN_FLIGHT_FROM, SENDING_FROM, Lane, State
+from relay.core.memoir import write
 from relay.core.reasons import Dropped, Reason
 from relay.core.session import TRANSITIONS, Happened, ImpossibleTransition, advance
+from relay.core.silence import Silence
 
 S = State
 E = EventType
@@ -472,6 +474,133 @@ def test_each_state_can_be_reached_and_left() -> None:
         reached |= more
     assert reached == set(State)
     assert {before for (before, _), (after, _) in TRANSITIONS.items() if after is not before} == set(State)
+
+
+def remembered(lane: Lane) -> dict[str, object]:
+    """What a memoir says of a lane, but for how far it has come."""
+    memoir = write(lane)
+    said = msgspec.json.decode(memoir, type=dict[str, object]) if memoir is not None else {}
+    return {name: value for name, value in said.items() if name not in {"at", "done", "playhead", "ts"}}
+
+
+@pytest.mark.parametrize(("state", "what"), [pair for pair in POSSIBLE if pair[1] is not NextAgain], ids=in_words)
+def test_whenever_a_memoir_would_say_something_else_it_is_due(state: State, what: type[Happened]) -> None:
+    """What a restart must know is never left to the next occasion; only how far the session has come may be old.
+
+    While another session is being opened for what comes again, the old memoir says enough: after a restart it comes again anyway.
+    """
+    lane = lane_in(state, what)
+    lane.told_count, lane.is_untold, lane.is_suspended = 2, True, state is S.LOST
+    before, lane.is_changed = remembered(lane), False
+    advance(lane, HAPPENED[what])
+    after = remembered(lane)
+    assert lane.is_changed or after in ({}, before)
+
+
+@pytest.mark.parametrize(
+    ("state", "what"),
+    [(S.OPENING, Refused), (S.OPENING, GivenUp), (S.ABSENT, NextStartTooOld), (S.ABSENT, Parked)],
+    ids=in_words,
+)
+def test_who_was_turned_away_has_something_to_be_forgotten(state: State, what: type[Happened]) -> None:
+    """A key that is only known as refused, too old or parked has a memoir, which needs a tombstone; its next start is another one."""
+    lane = lane_in(state, what)
+    lane.had_session = False
+    advance(lane, HAPPENED[what])
+    assert lane.had_session
+    lane.waiting = [event(E.SESSION_START)]
+    (command,) = advance(lane, NextStart())
+    assert isinstance(command, OpenSession)
+    assert command.cause is Cause.RESTARTED
+
+
+@pytest.mark.parametrize("state", [S.OPENING, S.JOINING, S.REOPENING], ids=in_words)
+def test_a_session_that_was_just_opened_owes_nothing_of_the_one_before(state: State) -> None:
+    """Half a telling, a silence, a suspension, a replay and failures were those of the session before."""
+    lane = lane_in(state, Opened)
+    lane.to_tell, lane.told_count, lane.is_untold = [OWN_PING], 2, True
+    lane.is_replayed, lane.is_suspended, lane.silence = True, True, Silence(900.0, 1, 0.0)
+    head = lane.waiting[0]
+    advance(lane, HAPPENED[Opened])
+    assert OWN_PING not in lane.to_tell
+    assert (lane.told_count, lane.is_untold, lane.is_replayed, lane.is_suspended, lane.silence, lane.failures) == (
+        0,
+        False,
+        False,
+        False,
+        None,
+        0,
+    )
+    assert (lane.last_playhead, lane.last_ts) == (head.playhead, head.ts), "where it was opened"
+
+
+@pytest.mark.parametrize("state", [S.SENDING, S.COMPLETING, S.TELLING, S.PINGING], ids=in_words)
+def test_of_a_lost_session_only_what_was_open_stays(state: State) -> None:
+    """What it had still to be told, and that the relay spoke for it, are over with it."""
+    lane = lane_in(state, Lost)
+    lane.to_tell, lane.is_untold, lane.is_replayed, lane.silence = [OWN_PING], True, True, Silence(900.0, 1, 0.0)
+    advance(lane, HAPPENED[Lost])
+    assert (lane.to_tell, lane.is_untold, lane.is_replayed, lane.silence) == ([], False, False, None)
+    assert lane.start == START
+
+
+@pytest.mark.parametrize("state", [S.READY, S.LOST, S.COMPLETED], ids=in_words)
+def test_a_parked_session_is_told_everything_when_it_goes_on(state: State) -> None:
+    """Half a telling is none: the session that it was meant for is left to expire."""
+    lane = lane_in(state, Parked)
+    lane.to_tell, lane.told_count, lane.is_untold = [OWN_PING], 2, True
+    advance(lane, HAPPENED[Parked])
+    assert (lane.to_tell, lane.told_count, lane.is_untold) == ([], 0, False)
+
+
+@pytest.mark.parametrize("what", [Accepted, Lost, Refused], ids=in_words)
+def test_who_is_ended_for_a_silent_player_is_resumed_by_the_next_event(what: type[Happened]) -> None:
+    """Its session is over by the relay's word: the next one is opened as resumed, and told everything that was open."""
+    lane = lane_in(S.SUSPENDING, what)
+    lane.told_count, lane.silence = 2, Silence(900.0, 1, 0.0)
+    advance(lane, HAPPENED[what])
+    assert (lane.told_count, lane.silence) == (0, None)
+    (command,) = advance(lane, NextEvent())
+    assert isinstance(command, OpenSession)
+    assert command.cause is Cause.RESUMED
+
+
+def test_the_player_has_come_as_far_as_what_was_too_old() -> None:
+    """What the relay says for it goes on from there, though that event was never sent."""
+    lane = lane_in(S.READY, NextTooOld)
+    head = lane.waiting[0]
+    advance(lane, HAPPENED[NextTooOld])
+    assert (lane.last_playhead, lane.last_ts) == (head.playhead, head.ts)
+
+
+def test_a_dead_letter_says_which_part_of_a_record_it_is_about() -> None:
+    """Where a record says one thing only, there is nothing to tell apart."""
+    for count, detail in ((1, "its words"), (2, "part 1 of 2, ping: its words")):
+        lane = lane_in(S.SENDING, Refused)
+        lane.waiting[0] = msgspec.structs.replace(lane.waiting[0], part=Part(1, count))
+        command, *_ = advance(lane, HAPPENED[Refused])
+        assert isinstance(command, SetAside)
+        assert command.detail == detail
+
+
+@pytest.mark.parametrize(
+    ("state", "what"), [(S.TELLING, Accepted), (S.TELLING, OutcomeUnknown), (S.REPLACING, Accepted), (S.REPLACING, Lost)], ids=in_words
+)
+def test_what_goes_well_before_the_head_ends_the_backoff(state: State, what: type[Happened]) -> None:
+    """The next call need not wait for failures of the one before it."""
+    lane = lane_in(state, what)
+    advance(lane, HAPPENED[what])
+    assert lane.failures == 0
+
+
+@pytest.mark.parametrize("what", [Accepted, Refused, GivenUp, OutcomeUnknown], ids=in_words)
+def test_the_head_is_not_blamed_for_what_is_told_before_it(what: type[Happened]) -> None:
+    """Strikes against one thing that is told do not count against the next, nor against the event at the head."""
+    lane = lane_in(S.TELLING, what)
+    lane.strikes = 3
+    advance(lane, HAPPENED[what])
+    assert lane.strikes == 0
+    assert lane.told_count == 1
 
 
 def test_what_was_open_is_told_in_the_new_session() -> None:

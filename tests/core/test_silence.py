@@ -93,6 +93,17 @@ def test_the_playhead_moves_only_where_the_player_plays_the_content(kept: Driver
     assert playhead == (pytest.approx(at + 240, abs=1.5) if moves else at)
 
 
+def test_a_session_that_is_replaced_ends_where_the_relay_has_brought_it(kept: Driver) -> None:
+    """After pings in the player's place, the end before another sessionStart stands no earlier than they do."""
+    kept.arrive("a", E.PLAY)
+    kept.accept_all()
+    live(kept, 10 * MINUTE)
+    *_, (_, playhead, seconds) = said(kept)
+    kept.arrive("a", E.SESSION_START)
+    assert said(kept)[-1] == ("sessionEnd", playhead, seconds)
+    assert seconds > 4 * MINUTE
+
+
 def test_whoever_speaks_is_not_spoken_for(kept: Driver) -> None:
     """An event begins the silence anew."""
     for _ in range(5):

@@ -30,8 +30,25 @@ def test_what_nobody_knows_the_end_of_is_not_read_up() -> None:
     unread.look([assignment], {}, 1.0)
     assert not assignment.is_read_up
     fresh = Assignment("events", 1)
-    unread.look([fresh], {("events", 1): 0}, 2.0)
-    assert not fresh.is_read_up
+    for now in (2.0, 20.0):
+        unread.look([fresh], {("events", 1): 0}, now)
+        assert not fresh.is_read_up, "however long nobody says where reading begins"
+
+
+def test_an_empty_log_is_read_up() -> None:
+    """Nothing waits in it."""
+    unread, assignment = Unread(), Assignment("events", 0, starts_at=0)
+    unread.look([assignment], {PLACE: 0}, 0.0)
+    assert assignment.is_read_up
+
+
+def test_one_partition_says_nothing_about_another() -> None:
+    """Those behind one of which nothing is known are looked at as well."""
+    unread, unknown, known = Unread(), Assignment("events", 0), Assignment("events", 1, starts_at=3)
+    unread.look([unknown, known], {("events", 1): 9}, 0.0)
+    assert (unknown.is_read_up, known.is_read_up) == (False, False)
+    unread.look([unknown, known], {("events", 1): 3}, 1.0)
+    assert (unknown.is_read_up, known.is_read_up) == (False, True)
 
 
 def test_what_nobody_is_given_does_not_count() -> None:

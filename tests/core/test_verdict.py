@@ -51,6 +51,7 @@ def test_the_event_is_to_blame(judge: Judge, status: int) -> None:
 def test_the_moment_is_to_blame(judge: Judge, status: int) -> None:
     """The same call may succeed later; what the API asks for is kept."""
     assert judge(Answer(status, retry_after_seconds=7.0)) == TryAgain(f"status_{status}", status, 7.0)
+    assert judge(Answer(status)) == TryAgain(f"status_{status}", status, 0.0), "who asks for no wait is not made to have asked for one"
 
 
 @pytest.mark.parametrize("judge", [judge_opening, judge_sending])
@@ -61,6 +62,24 @@ def test_we_are_to_blame(judge: Judge, status: int) -> None:
     assert isinstance(verdict, Misconfigured)
     assert verdict.status == status
     assert "check" in verdict.advice
+
+
+@pytest.mark.parametrize("judge", [judge_opening, judge_sending])
+@pytest.mark.parametrize(
+    ("status", "points_to"),
+    [
+        (302, "redirects"),
+        (401, "RELAY_OAUTH__CLIENT_ID"),
+        (403, "client certificate"),
+        (405, "something else at this address"),
+        (407, "proxy"),
+    ],
+)
+def test_the_advice_fits_the_status(judge: Judge, status: int, points_to: str) -> None:
+    """What to check depends on who refuses us, and why."""
+    verdict = judge(Answer(status))
+    assert isinstance(verdict, Misconfigured)
+    assert points_to in verdict.advice
 
 
 @pytest.mark.parametrize("judge", [judge_opening, judge_sending])

@@ -118,7 +118,7 @@ def is_untouched(node: ast.AST) -> bool:
             return True
         case ast.Call(func=ast.Name(id=name)):
             return name in TYPES_ONLY
-        case ast.Assign(targets=[ast.Name(id="__slots__")]):
+        case ast.Assign(targets=[ast.Name(id="__slots__" | "__all__")]):
             return True
     return False
 

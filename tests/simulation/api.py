@@ -147,7 +147,7 @@ class Api:
 
     def take(self, flight: Flight) -> Answer:
         """A request has arrived."""
-        if self.faults.hostile_answers and self._random.random() < self.faults.hostile_answers:
+        if self.faults.hostile_answers and not flight.head.is_bad and self._random.random() < self.faults.hostile_answers:
             return hostility.answer(self, flight)
         status = self._mood(flight)
         if status:

@@ -367,7 +367,9 @@ class Account:
                 self.overwritten.add(key)
             return
         read = memoir.read(entry.value)
-        if read.at < at[0]:
+        owner = self.group_owners[self.players[key][0].partition]
+        is_of_an_owner_that_was = at[1] != entry.writer and (owner is None or owner.name != entry.writer)
+        if read.at < at[0] or (read.at == at[0] and is_of_an_owner_that_was):
             self.overwritten.add(key)
             self.sometimes("a memoir of an owner that was came after a newer one")
         self._remembered[key] = (read.at, entry.writer)

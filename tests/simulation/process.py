@@ -461,7 +461,8 @@ class Process:
         """A call for a silent player belongs to the last event that has left the head of its lane."""
         lane = command.lane
         self._world.account.check_track(lane.key)
-        head = next(said for said in reversed(self._world.account.players[lane.key]) if -1 < said.offset <= lane.last_offset)
+        player = self._world.account.players[lane.key]
+        head = next((said for said in reversed(player) if -1 < said.offset <= lane.last_offset), player[0])
         kind = "ping" if lane.state is State.PINGING else "rest"
         self.passed("speaking")
         tenure = self.tenures[lane.assignment]

@@ -9,6 +9,7 @@ from typing import Final
 TAUGHT: Final[dict[int, str]] = {
     101644: "found: that a session was over was forgotten while the next was not open; states were derived from what was before",
     100827: "found: the checks took a session that was forgotten, and read again, for one that was set aside and tried once more",
+    112642: "found: the checks took a memoir of an owner that was, at the same place in the log, for that of the present one",
     103297: "found: the checks did not count records that come to nothing, and wait in their lane all the same",
     300030: "found: the checks took what is forgotten, where more sessions live than may be held, for a repeat in a clean world",
     300290: "found: the checks held what is told again after as many refusals as may be for one too many",

@@ -338,6 +338,8 @@ class Router:
         self.sessions_open -= sum(lane.session_id is not None for lane in assignment.lanes.values())
         self._turns.drop(assignment)
         self._excuse(self._excused)
+        assignment.lanes.clear()  # lanes point to their assignment: while it points back, only a look for garbage frees them
+        assignment.changed.clear()
         return []
 
     # --- what comes from the API and from timers ----------------------------------------------------------------------------------

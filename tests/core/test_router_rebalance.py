@@ -281,3 +281,13 @@ def test_a_topic_that_was_created_again_is_read_from_its_begin(driver: Driver) -
     driver.accept_all()
     assert driver.skipped == []
     assert driver.finished == [0, 1]
+
+
+def test_what_is_taken_holds_no_lanes(driver: Driver) -> None:
+    """Sessions of a partition that has left are freed at once, and not only when somebody looks for garbage."""
+    driver.open("a")
+    assignment = driver.assignment
+    assert assignment.lanes
+    driver.revoke()
+    assert not assignment.lanes
+    assert not assignment.changed

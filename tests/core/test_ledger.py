@@ -111,6 +111,7 @@ def test_one_stuck_offset_costs_no_memory_for_those_that_ran_ahead() -> None:
 def test_what_was_taken_again_is_ahead_no_more() -> None:
     """Of what receipts say is finished, only what has not come again yet is kept for the next receipt."""
     ledger = Ledger(((3, 5), (8, 9)))
+    assert list(Ledger(((0, 2),)).finished_ahead()) == [(0, 2)], "nothing was taken yet"
     seen = []
     for offset in (0, 3, 4, 8, 9):
         ledger.take(offset)

@@ -42,7 +42,7 @@ def configure(level: str = "info", form: Format | None = None, stream: TextIO | 
 
 def _leave_out_what_no_line_says() -> None:
     """The place in the source, threads and processes: to find them out costs half of a line. The switches are those of Python's HOWTO."""
-    logging._srcfile = None  # noqa: SLF001
+    logging._srcfile = None  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
 
 

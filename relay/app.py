@@ -1,6 +1,6 @@
 """Builds every part once, joins them, and takes them down in reverse order.
 
-In: settings. Out: a running relay, and its exit code. Only this module reads settings; the parts receive plain values.
+In: settings. Out: a running relay, and its exit code. The parts receive plain values: `wiring.py` reads the settings for them.
 """
 
 import asyncio
@@ -8,58 +8,20 @@ import gc
 import logging
 import signal
 import socket
-import ssl
 import time
-from collections.abc import Callable, Coroutine, Generator, Mapping, Sequence
-from contextlib import AsyncExitStack, ExitStack, contextmanager, suppress
-from functools import partial
-from typing import TYPE_CHECKING, TypedDict
-from urllib.parse import urlsplit
-from urllib.request import getproxies, proxy_bypass
-
-import httpx
+from collections.abc import Coroutine, Mapping
+from contextlib import AsyncExitStack, suppress
 
 import relay
-from relay.api.calls import Calls, Performs
-from relay.api.client import ApiClient
-from relay.api.collection import MediaCollection
-from relay.api.credentials import Authorized, SecretHeaders, Tokens
-from relay.api.dialect import Dialect
-from relay.api.edge import MediaEdge
+from relay.api.calls import Calls
 from relay.api.edge_words import VOCABULARY
-from relay.api.tls import tls_context
-from relay.api.token_endpoint import Application, NoToken, Token, TokenEndpoint
 from relay.api.traced import Traced
-from relay.api.transport import Transport, stock_transport
-from relay.check.api import Reach
-from relay.check.findings import Report
-from relay.check.kafka import Wanted
-from relay.check.whole import check_all
-from relay.core.backoff import Backoff
-from relay.core.patience import Rules
-from relay.core.policies import skipped_when_unknown, too_old_by_kind
-from relay.core.pressure import Limits
-from relay.core.router import Router
-from relay.core.sequence import Order, Policy
-from relay.core.silence import KeepAlive
-from relay.core.starts import Starts
-from relay.errors import RelayError, SettingsError
+from relay.errors import RelayError
 from relay.formats import KnowsSchemas, choose_decoder
 from relay.health import Verdict, is_live, is_ready
-from relay.input.decoding import Decodes
-from relay.input.mapping.vocabulary import START_REQUIRED
-from relay.input.reading import Reader, prepare_reader
 from relay.kafka.dead_letters import DeadLetters
 from relay.kafka.source import Source
-from relay.kafka.state_carry_over import Partitioner
-from relay.kafka.state_carry_over import carry_over as carry_sessions_over
-from relay.kafka.state_topic import MemoryState, StateTopic, state_topic_of
-from relay.kafka.state_topic_check import ensure_state_topic
-from relay.kafka.tap import Tap
-from relay.kafka.topics import dead_letter_topic, ensure_topics
 from relay.kafka.whereabouts import Found, Locator
-from relay.letters.desk import Desk
-from relay.letters.patience import patient
 from relay.looks import Looks
 from relay.observe import logs
 from relay.observe.account import account
@@ -72,12 +34,20 @@ from relay.observe.witness import Witness
 from relay.parts import Parts
 from relay.pump import Pump
 from relay.readings import watch
-from relay.settings import Settings, masked, reread
-from relay.tap.following import follow
-from relay.tap.lines import Filter, Line, Lines
-
-if TYPE_CHECKING:
-    from relay.observe.tracing import Tracing
+from relay.settings import Settings, masked
+from relay.wiring import (
+    authorize,
+    build_client,
+    build_dialect,
+    build_memoirs,
+    build_reader,
+    build_router,
+    build_tokens,
+    build_traces,
+    build_transport,
+    kafka_of,
+    look_at_topics,
+)
 
 log = logging.getLogger("relay.app")
 
@@ -112,13 +82,6 @@ async def serve(settings: Settings) -> int:
             loop.remove_signal_handler(number)
 
 
-class Outside(TypedDict):
-    """What every Kafka client needs."""
-
-    bootstrap_servers: str
-    client: dict[str, str | int | float | bool]
-
-
 class App:
     """One relay in this process."""
 
@@ -131,13 +94,13 @@ class App:
         self.witness = Witness(lines_max=settings.admin.time_lines_max)
         kind = (settings.api.dialect, settings.kafka.group_protocol, settings.session.state)
         self.metrics.watch("config_info", lambda: {kind: 1})
-        self._dialect = _dialect(settings, self.tallies)
-        self.router = _router(settings, self._dialect)
-        self._read_with = _read_with(settings, self._dialect)
+        self._dialect = build_dialect(settings, self.tallies)
+        self.router = build_router(settings, self._dialect)
+        self._read_with = build_reader(settings, self._dialect)
         self._can_administer = can_administer
         self._stop_asked = asyncio.Event()
         self._failure: BaseException | None = None
-        self._kafka: Outside = {"bootstrap_servers": settings.kafka.bootstrap_servers, "client": settings.kafka.client}
+        self._kafka = kafka_of(settings)
         self._schemas: KnowsSchemas | None = None  # when records are written in schemas of a registry
         self.parts: Parts | None = None  # once it serves
         self.admin: Admin | None = None
@@ -178,7 +141,7 @@ class App:
             self.admin = Admin(settings.admin.host, settings.admin.port, routes)
             await self.admin.start()
             stack.push_async_callback(self.admin.stop)
-            partitions = await self._unless_stopped(_ensure_topics(settings, self._kafka, can_administer=self._can_administer))
+            partitions = await self._unless_stopped(look_at_topics(settings, self._kafka, can_administer=self._can_administer))
             if partitions is not None:
                 await self._serve(stack, partitions)
         return self._exit_code()
@@ -245,18 +208,18 @@ class App:
     def _build(self, stack: AsyncExitStack, partitions: Mapping[str, int]) -> Parts:
         """Build every part, from the outside in; what was built is taken down in reverse order."""
         settings, loop, kafka = self.settings, asyncio.get_running_loop(), self._kafka
-        transport = _transport(settings)
+        transport = build_transport(settings)
         stack.push_async_callback(transport.aclose)
-        client = _client(settings, self._dialect, transport)
-        tokens = _tokens(settings, client, stack, self.tallies)
+        client = build_client(settings, self._dialect, transport)
+        tokens = build_tokens(settings, client, stack, self.tallies)
         if tokens is not None:
             stack.push_async_callback(tokens.stop)
             tokens.start(self._failed)
-        traces = _traces(settings, self.tallies, stack)
+        traces = build_traces(settings, self.tallies, stack)
         traced = client if traces is None else Traced(client, traces)
-        calls = Calls(_authorized(settings, client, traced, tokens), observe=self.tallies.request)
+        calls = Calls(authorize(settings, client, traced, tokens), observe=self.tallies.request)
         stack.push_async_callback(calls.stop)
-        memoirs = _memoirs(settings, kafka, self.tallies, loop)
+        memoirs = build_memoirs(settings, kafka, self.tallies, loop)
         stack.callback(memoirs.close)
         letters = DeadLetters(topic=settings.kafka.dead_letter_topic_name, version=relay.__version__, loop=loop, **kafka)
         stack.callback(letters.close)
@@ -326,332 +289,3 @@ class App:
         if self._failure is None:
             return 0
         return self._failure.exit_code if isinstance(self._failure, RelayError) else 1
-
-
-def _dialect(settings: Settings, tallies: Tallies) -> Dialect:
-    api, base_path = settings.api, urlsplit(settings.api.url).path
-    if api.dialect == "media-collection":
-        return MediaCollection(base_path)
-    assert api.datastream_id is not None  # the settings see to it
-    return MediaEdge(
-        api.datastream_id,
-        base_path,
-        follows_location_hints=api.location_hints == "follow",
-        retries_500=api.edge_status_500 == "retry",
-        dropped_params=frozenset(api.edge_dropped_params or ()),
-        warned=tallies.warned,
-    )
-
-
-def _read_with(settings: Settings, dialect: Dialect) -> Callable[[Decodes], Reader]:
-    """What reads records, once it has the decoder of their format. A mapping that cannot be used stops the start, before all else."""
-    return prepare_reader(
-        settings.input.mapping,
-        ignore_unknown_fields=settings.input.unknown_fields == "ignore",
-        start_defaults=settings.session.start_params,
-        start_required=START_REQUIRED | dialect.required_start_params,
-    )
-
-
-def _router(settings: Settings, dialect: Dialect) -> Router:
-    limits, retry, session = settings.limits, settings.retry, settings.session
-    return Router(
-        limits=Limits(
-            concurrency_max=settings.api.concurrency_max,
-            concurrency_min=settings.api.concurrency_min,
-            is_concurrency_adaptive=settings.api.concurrency == "adaptive",
-            requests_per_second_max=settings.api.requests_per_second_max,
-            retry_after_seconds_max=retry.retry_after_seconds_max,
-            buffer_bytes_max=limits.buffer_bytes_max,
-            buffer_events_max=limits.buffer_events_max,
-            session_events_max=limits.session_events_max,
-            lanes_max=limits.lanes_max,
-            shed_pings_after_seconds=limits.shed_pings_after_seconds,
-            reopenings_per_second_max=session.reopenings_per_second_max,
-        ),
-        rules=Rules(
-            backoff=Backoff(retry.backoff_seconds_initial, retry.backoff_seconds_max, retry.retry_after_seconds_max),
-            attempts_max=retry.attempts_max,
-            age_seconds_max=retry.age_seconds_max,
-            openings_max=session.openings_max,
-            idle_seconds_max=session.idle_seconds_max,
-            park_after_seconds=session.park_after_seconds,
-            keep_alive=None if session.keep_alive_seconds is None else KeepAlive(session.keep_alive_seconds),
-            too_old=too_old_by_kind(retry.too_old),
-            skipped_when_unknown=skipped_when_unknown(retry.unknown_outcome),
-        ),
-        starts=Starts(required=dialect.required_start_params, defaults=session.start_params, may_join=session.without_start == "open"),
-        order=Order(
-            policy=Policy(settings.input.order),
-            sequence_header=settings.input.sequence_header,
-            window_seconds=settings.input.reorder_seconds_max,
-            window_events=settings.input.reorder_events_max,
-        ),
-    )
-
-
-def _transport(settings: Settings) -> httpx.AsyncBaseTransport:
-    return _transport_to(settings, settings.api.url, _tls(settings), connections_max=settings.api.concurrency_max)
-
-
-def _tls(settings: Settings) -> ssl.SSLContext:
-    api = settings.api
-    try:
-        return tls_context(api.ca_file, api.client_cert_file, api.client_key_file)
-    except (ssl.SSLError, OSError) as error:
-        files = "RELAY_API__CA_FILE, RELAY_API__CLIENT_CERT_FILE or RELAY_API__CLIENT_KEY_FILE"
-        raise SettingsError(f"{files}: cannot be used ({error.strerror or 'no PEM'}); give certificates and key as PEM") from error
-
-
-def _transport_to(settings: Settings, address: str, tls: ssl.SSLContext, *, connections_max: int) -> httpx.AsyncBaseTransport:
-    api = settings.api
-    if api.transport == "httpx":
-        return stock_transport(
-            connections_max=connections_max, tls=tls, idle_seconds_max=api.connection_idle_seconds_max, proxy_url=_proxy_url(address)
-        )
-    return Transport(
-        connections_max=connections_max,
-        tls=tls,
-        idle_seconds_max=api.connection_idle_seconds_max,
-        age_seconds_max=api.connection_age_seconds_max,
-    )
-
-
-def _proxy_url(address: str) -> str | None:
-    """What HTTPS_PROXY, NO_PROXY and their like say."""
-    url = urlsplit(address)
-    return None if proxy_bypass(url.hostname or "") else getproxies().get(url.scheme)
-
-
-def _client(settings: Settings, dialect: Dialect, transport: httpx.AsyncBaseTransport) -> ApiClient:
-    return ApiClient(transport, dialect, url=settings.api.url, headers=_headers(settings), timeout_seconds=settings.api.timeout_seconds)
-
-
-def _headers(settings: Settings) -> dict[str, str]:
-    return {name: value.get_secret_value() for name, value in settings.api.headers.items()}
-
-
-def _tokens(settings: Settings, client: ApiClient, stack: AsyncExitStack, tallies: Tallies) -> Tokens | None:
-    """What keeps a token, if there is to be one. Secret files are read anew for each."""
-    oauth, current = settings.oauth, settings
-    if oauth.token_url is None:
-        return None
-    endpoint = _token_endpoint(settings, oauth.token_url, stack)
-
-    async def fetch() -> Token | NoToken:
-        nonlocal current
-        current = _reread(current)
-        return await endpoint.fetch(_application(current))
-
-    def carry(token: str) -> None:
-        client.carry({**_headers(current), "Authorization": f"Bearer {token}"})
-
-    return Tokens(fetch, carry=carry, counted=tallies.token_refreshed, ahead_seconds=oauth.refresh_seconds_ahead)
-
-
-def _token_endpoint(settings: Settings, url: str, stack: AsyncExitStack) -> TokenEndpoint:
-    try:
-        tls = tls_context(settings.oauth.ca_file)
-    except (ssl.SSLError, OSError) as error:
-        raise SettingsError("RELAY_OAUTH__CA_FILE: cannot be used; give certificates as PEM") from error
-    transport = _transport_to(settings, url, tls, connections_max=1)
-    stack.push_async_callback(transport.aclose)
-    return TokenEndpoint(transport, url, timeout_seconds=settings.oauth.timeout_seconds)
-
-
-def _application(settings: Settings) -> Application:
-    oauth = settings.oauth
-    assert oauth.client_id is not None  # the settings see to both
-    assert oauth.client_secret is not None
-    return Application(
-        oauth.client_id,
-        oauth.client_secret.get_secret_value(),
-        oauth.scope,
-        tuple((name, value.get_secret_value()) for name, value in oauth.form.items()),
-        oauth.client_authentication,
-    )
-
-
-def _authorized(settings: Settings, client: ApiClient, traced: Performs, tokens: Tokens | None) -> Performs:
-    """The client as it is, traced or not, unless it carries something that may change."""
-    if tokens is not None:
-        return Authorized(traced, tokens)
-    if "secrets" not in settings.source_of(("api", "headers")):
-        return traced
-    current = settings
-
-    def read() -> bool:
-        nonlocal current
-        former, current = current, _reread(current)
-        client.carry(_headers(current))
-        return _headers(current) != _headers(former)
-
-    return Authorized(traced, SecretHeaders(read))
-
-
-def _traces(settings: Settings, tallies: Tallies, stack: AsyncExitStack) -> "Tracing | None":
-    """What keeps traces, if they are wanted. The library is imported only then."""
-    tracing = settings.tracing
-    if tracing.endpoint is None:
-        return None
-    try:
-        from relay.observe.collector import Collector  # noqa: PLC0415  # an extra
-        from relay.observe.tracing import Tracing  # noqa: PLC0415  # likewise
-    except ImportError as error:
-        raise SettingsError("RELAY_TRACING__ENDPOINT: needs an extra; install it: pip install 'relay[tracing]'") from error
-    collector = Collector(tracing.endpoint, sample_ratio=tracing.sample_ratio, version=relay.__version__)
-    stack.push_async_callback(collector.close)
-    traces = Tracing(collector.provider, tallies, relation=tracing.relation)
-    stack.callback(traces.stop)
-    return traces
-
-
-def _reread(settings: Settings) -> Settings:
-    try:
-        return reread(settings)
-    except SettingsError as error:
-        log.warning("the secret files cannot be used now: what they said before holds", extra={"cause": str(error)})
-        return settings
-
-
-async def _ensure_topics(settings: Settings, kafka: Outside, *, can_administer: bool) -> dict[str, int]:
-    """Look at every topic before anything is read; say how many partitions each source topic has."""
-    may_create = settings.kafka.create_topics
-    sources = await ensure_topics(
-        topics=settings.kafka.topics,
-        own=[dead_letter_topic(settings.kafka.dead_letter_topic_name)],
-        may_create=may_create,
-        can_administer=can_administer,
-        **kafka,
-    )
-    if settings.session.state == "kafka":
-        name_of = _state_topic_names(settings)
-        for topic, partitions in sources.items():
-            await ensure_state_topic(
-                name=name_of(topic),
-                group_id=settings.kafka.group_id,
-                source_topic=topic,
-                partitions=partitions,
-                may_create=may_create,
-                can_administer=can_administer,
-                **kafka,
-            )
-    return sources
-
-
-def _state_topic_names(settings: Settings) -> Callable[[str], str]:
-    """A pattern may match more topics later, so it counts as several from the beginning."""
-    topics = settings.kafka.topics
-    is_several = len(topics) > 1 or topics[0].startswith("^")
-    return state_topic_of(settings.kafka.state_topic_name, 2 if is_several else 1)
-
-
-def _memoirs(settings: Settings, kafka: Outside, tallies: Tallies, loop: asyncio.AbstractEventLoop) -> StateTopic | MemoryState:
-    if settings.session.state == "memory":
-        return MemoryState(loop=loop)
-    return StateTopic(
-        name_of=_state_topic_names(settings), group_id=settings.kafka.group_id, loop=loop, skipped=tallies.memoir_skipped, **kafka
-    )
-
-
-async def check(settings: Settings, *, seconds_max: float) -> Report:
-    """Ask everything that the relay needs whether it would serve; for the command line. Writes nothing."""
-    kafka, api, oauth = settings.kafka, settings.api, settings.oauth
-    wanted = Wanted(
-        bootstrap_servers=kafka.bootstrap_servers,
-        client=kafka.client,
-        topics=kafka.topics,
-        group_id=kafka.group_id,
-        dead_letter_topic=kafka.dead_letter_topic_name,
-        state_topic_of=_state_topic_names(settings) if settings.session.state == "kafka" else None,
-        may_create=kafka.create_topics,
-    )
-    async with AsyncExitStack() as stack:
-        transport = _transport(settings)
-        stack.push_async_callback(transport.aclose)
-        fetch = None
-        if oauth.token_url is not None:
-            endpoint = _token_endpoint(settings, oauth.token_url, stack)
-            fetch = partial(endpoint.fetch, _application(settings))
-        reach = Reach(
-            url=api.url,
-            transport=transport,
-            tls=_tls(settings),
-            headers=_headers(settings),
-            seconds=min(api.timeout_seconds, seconds_max),
-            is_direct=api.transport != "httpx" or _proxy_url(api.url) is None,
-            fetch_token=fetch,
-        )
-        return await check_all(wanted, reach, _dialect(settings, Tallies()), seconds_max=seconds_max)
-
-
-async def tap(  # noqa: PLR0913  # what the command line offers, each by its name
-    settings: Settings,
-    show: Callable[[Line], None],
-    *,
-    wanted: Filter,
-    is_masked: bool,
-    topics: Sequence[str] | None,
-    partition: int | None,
-    since_ms: int | None,
-    count_max: int | None,
-    seconds_max: float | None,
-    opened: Callable[[int], None],
-) -> None:
-    """Follow the source topics beside whoever reads them; for the command line."""
-    loop = asyncio.get_running_loop()
-    decoder, schemas = choose_decoder(settings.input, loop, record_bytes_max=settings.limits.record_bytes_max)
-    one = Tap(bootstrap_servers=settings.kafka.bootstrap_servers, client=settings.kafka.client)
-    try:
-        opened(await asyncio.to_thread(partial(one.open, topics or settings.kafka.topics, since_ms=since_ms, partition=partition)))
-        reader = _read_with(settings, _dialect(settings, Tallies()))(decoder)
-        lines = Lines(reader, words=VOCABULARY, wanted=wanted, is_masked=is_masked)
-        await follow(one, lines, show, count_max=count_max, seconds_max=seconds_max)
-    finally:
-        if schemas is not None:
-            schemas.close()
-        await asyncio.to_thread(one.close)
-
-
-@contextmanager
-def dead_letter_desk(settings: Settings) -> Generator[Desk]:
-    """Where dead letters are worked with; for the command line."""
-    with ExitStack() as stack:
-        loop = asyncio.new_event_loop()
-        stack.callback(loop.close)
-        decoder, schemas = choose_decoder(settings.input, loop, record_bytes_max=settings.limits.record_bytes_max)
-        if schemas is not None:
-            stack.callback(schemas.close)
-        desk = Desk(
-            bootstrap_servers=settings.kafka.bootstrap_servers,
-            client=settings.kafka.client,
-            group_id=settings.kafka.group_id,
-            topic=settings.kafka.dead_letter_topic_name,
-            state_topic_of=_state_topic_names(settings) if settings.session.state == "kafka" else None,
-            read=patient(_read_with(settings, _dialect(settings, Tallies()))(decoder).read, loop),
-            are_keys_text=settings.input.key_format == "raw",
-        )
-        stack.callback(desk.close)
-        yield desk
-
-
-async def carry_over(settings: Settings, *, topic: str, new: str, partitioner: Partitioner, is_for_real: bool) -> dict[str, object]:
-    """Copy the state topic of a source topic that got more partitions into a new one; for the command line."""
-    kafka: Outside = {"bootstrap_servers": settings.kafka.bootstrap_servers, "client": settings.kafka.client}
-    former = _state_topic_names(settings)(topic)
-    found = await ensure_topics(topics=[topic, former], own=[], may_create=False, **kafka)
-    outcome: dict[str, object] = {"from": former, "partitions": found[former], "to": new, "new_partitions": found[topic]}
-    if not is_for_real:
-        return outcome
-    group = settings.kafka.group_id
-    await ensure_state_topic(name=new, group_id=group, source_topic=topic, partitions=found[topic], may_create=True, **kafka)
-    sessions = await carry_sessions_over(
-        group_id=group,
-        former=former,
-        former_partitions=found[former],
-        new=new,
-        new_partitions=found[topic],
-        partitioner=partitioner,
-        **kafka,
-    )
-    return outcome | {"sessions": sessions}

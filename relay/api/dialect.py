@@ -1,7 +1,7 @@
 """The port behind which a dialect of the media API stands: the core and the client know neither.
 
 A dialect turns the two commands that leave the relay into calls, and the answers into verdicts. A third dialect is one more module
-with this face, and a line in `app.py`.
+with this face, and a line in `wiring.py`.
 """
 
 from typing import Protocol

@@ -37,7 +37,7 @@ def run(arguments: argparse.Namespace) -> int:
         settings = load(arguments.config)
         count = sum(shown.source != "default" for shown in masked(settings))
         report.ok("settings", "all", f"{count} set, the others by default")
-        from relay.app import check
+        from relay.errands import check
 
         logging.disable()  # what the clients say of failures is in the findings
         report.findings += asyncio.run(check(settings, seconds_max=arguments.timeout)).findings

@@ -72,7 +72,7 @@ def _add_choice(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Do what is asked for."""
-    from relay.app import dead_letter_desk
+    from relay.errands import dead_letter_desk
     from relay.settings import load
 
     with dead_letter_desk(load(arguments.config)) as desk:

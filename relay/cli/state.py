@@ -39,7 +39,7 @@ def run(arguments: argparse.Namespace) -> int:
         print("relay state: several source topics; say which one with --topic", file=sys.stderr)
         return _USAGE
 
-    from relay.app import carry_over
+    from relay.errands import carry_over
 
     outcome = asyncio.run(
         carry_over(settings, topic=topics[0], new=arguments.to, partitioner=arguments.partitioner, is_for_real=arguments.yes)

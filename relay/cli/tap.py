@@ -38,8 +38,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Follow until enough was shown or somebody stops it. No group is joined and nothing is committed."""
-    from relay.app import tap
     from relay.core.events import EventType
+    from relay.errands import tap
     from relay.settings import load
     from relay.tap.lines import Filter
 

@@ -249,3 +249,8 @@ class StoredAside(msgspec.Struct, frozen=True, gc=False):
 Input: TypeAlias = (
     Assigned | Leaving | Revoked | Arrived | ArrivedInParts | ArrivedAsFacts | SaysNothing | Unreadable | Answered | Woke | StoredAside
 )
+
+# What moves a lane: its turn, which tells what stands at its head, or what became of its call.
+NextByKind: TypeAlias = NextStart | NextJoin | NextEvent | NextComplete | NextEnd
+Next: TypeAlias = NextByKind | NextTold | NextAgain | NextUnknown | NextOver | NextTooOld | NextStartTooOld | NextPing | NextSuspension
+Happened: TypeAlias = Next | Opened | Accepted | Lost | LostTooOften | TryAgain | Refused | GivenUp | OutcomeUnknown | Parked | Foregone

@@ -32,6 +32,7 @@ from relay.core.inputs import (
     ArrivedAsFacts,
     ArrivedInParts,
     Assigned,
+    Happened,
     Input,
     Leaving,
     Misconfigured,
@@ -61,7 +62,7 @@ from relay.core.pressure import Circuit, CircuitState, Limits
 from relay.core.reasons import Dropped
 from relay.core.replays import next_again
 from relay.core.sequence import Order, Policy, is_displaced
-from relay.core.session import Happened, advance
+from relay.core.session import advance
 from relay.core.shedding import Overload, superseded
 from relay.core.silence import Silences
 from relay.core.starts import Starts

@@ -15,6 +15,7 @@ from relay.core.inputs import (
     Accepted,
     Foregone,
     GivenUp,
+    Happened,
     Lost,
     LostTooOften,
     NextAgain,
@@ -39,7 +40,7 @@ from relay.core.inputs import (
 from relay.core.lane import IN_FLIGHT_FROM, SENDING_FROM, Lane, State
 from relay.core.memoir import write
 from relay.core.reasons import Dropped, Reason
-from relay.core.session import TRANSITIONS, Happened, ImpossibleTransition, advance
+from relay.core.session import TRANSITIONS, ImpossibleTransition, advance
 from relay.core.silence import Silence
 
 S = State

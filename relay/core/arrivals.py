@@ -204,7 +204,7 @@ class Arrivals:
         elsewhere = (
             other.lanes[lane.key]
             for other in self._assignments.values()
-            if other is not here and lane.key in other.lanes and other.topic == here.topic
+            if lane.key in other.lanes and other.topic == here.topic  # here, too, but that lane is new
         )
         return any(other.waiting or other.state not in OVER for other in elsewhere)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from enum import IntEnum
+from enum import Enum, auto
 from typing import TYPE_CHECKING
 
 from relay.core.ledger import Ledger
@@ -12,12 +12,12 @@ if TYPE_CHECKING:
     from relay.core.lane import Lane
 
 
-class Stage(IntEnum):
+class Stage(Enum):
     """How far an assignment is from its end."""
 
-    OWNED = 0
-    LEAVING = 1  # nothing new leaves, answers still count
-    GONE = 2  # somebody else may own the partition: nothing counts any more
+    OWNED = auto()
+    LEAVING = auto()  # nothing new leaves, answers still count
+    GONE = auto()  # somebody else may own the partition: nothing counts any more
 
 
 class Assignment:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zlib
 from base64 import b64encode
+from random import Random
 
 import pytest
 
@@ -69,6 +70,11 @@ def test_one_stuck_session_costs_a_short_text() -> None:
     assert len(write(ledger_with(range(200_000), {0}))) < 20
 
 
+def test_neighbours_that_are_stuck_cost_no_more_than_one() -> None:
+    """They are one run."""
+    assert len(write(ledger_with(range(50), set(range(30))))) == len(write(ledger_with(range(50), {0})))
+
+
 def test_a_receipt_never_grows_beyond_what_kafka_keeps() -> None:
     """What does not fit is left out from the end: repeated after a crash, never lost."""
     unfinished = {offset for offset in range(200_000) if (offset * 2_654_435_761 >> 7) % 3 == 0}
@@ -77,6 +83,36 @@ def test_a_receipt_never_grows_beyond_what_kafka_keeps() -> None:
     again = redone(ledger, 200_000)
     assert again >= {offset for offset in unfinished if ledger.safe is not None and offset >= ledger.safe}
     assert len(again) < 200_000 - 1_000
+
+
+def test_a_receipt_holds_what_there_is_room_for() -> None:
+    """No more is left out than need be."""
+    chance = Random(7)  # noqa: S311  # no secret
+    ledger = ledger_with(range(20_000), {offset for offset in range(20_000) if chance.random() < 0.3})
+    assert TEXT_LENGTH_MAX / 2 < len(write(ledger)) <= TEXT_LENGTH_MAX
+
+
+PLAIN = "rAQEBfwGAAQGBAQH/fwGAgAEBrALlsBpu"
+DEFLATED = "zeAFjZGFkZBzmOJWzfB4AvSoDEw=="  # 57 times the same
+
+
+def test_a_receipt_keeps_its_form() -> None:
+    """What an earlier version has committed is read after an update: lengths of runs in turn, each of as few bytes as it needs."""
+    finished = (1, 127, 128, 129, 16_383, 16_384, 300)
+    stuck = {sum(finished[:number]) + number for number in range(len(finished))}
+    assert write(ledger_with(range(sum(finished) + len(finished)), stuck)) == PLAIN
+    assert read(PLAIN, 1_000) == (
+        (1_001, 1_002),
+        (1_003, 1_130),
+        (1_131, 1_259),
+        (1_260, 1_389),
+        (1_390, 17_773),
+        (17_774, 34_158),
+        (34_159, 34_459),
+    )
+    ranges = read(DEFLATED, 1)
+    assert len(ranges) == 114
+    assert ranges[:4] == ((2, 6), (7, 8), (9, 13), (14, 15))
 
 
 GOOD = write(ledger_with(range(300), {0, 7, 8, 100, 299}))
@@ -96,6 +132,12 @@ def test_a_damaged_receipt_is_no_receipt(place: int) -> None:
             damaged = GOOD[:place] + other + GOOD[place + 1 :]
             with pytest.raises(NoReceipt):
                 read(damaged, 1_000)
+
+
+def test_a_receipt_with_something_in_between_is_no_receipt() -> None:
+    """Nor is one that was wrapped on its way."""
+    with pytest.raises(NoReceipt):
+        read(f"{GOOD[:9]}\n{GOOD[9:]}", 1_000)
 
 
 def checked(body: bytes) -> bytes:
@@ -120,6 +162,7 @@ def checked(body: bytes) -> bytes:
         "z" + b64encode(b"not deflated").decode(),
         "z" + b64encode(zlib.compress(b"\0" * 10_000_000)).decode(),
         "q" + b64encode(checked(b"\x01\x01")).decode(),
+        "r" + b64encode(checked(b"\xff" * 11 + b"\x01\x01")).decode(),  # a run longer than any log
     ],
 )
 def test_a_foreign_text_is_no_receipt(text: str) -> None:

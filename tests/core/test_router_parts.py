@@ -163,6 +163,7 @@ def test_a_record_that_says_less_after_a_restart_is_finished(driver: Driver, kin
         driver.arrive_in_parts("a", *kinds)
     assert driver.flying == []
     assert driver.skipped == [offset]
+    assert driver.lane().split is None, "nothing is left to go on with"
     assert driver.assignment.ledger.safe == offset + 1
     driver.arrive("a", E.PING)
     driver.accept()

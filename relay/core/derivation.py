@@ -133,7 +133,7 @@ class _Deriving:
             self._change_playback(kind)
             self._say_playback()
         elif kind == E.PING:
-            self._say(E.PING)
+            self._say(E.PING, qoe=event.qoe_data)
             self.state.said_at = event.ts
         elif kind in {E.AD_BREAK_START, E.AD_START, E.CHAPTER_START}:
             self._open(event)
@@ -177,7 +177,7 @@ class _Deriving:
 
     def _ping_if_due(self) -> None:
         ts, every = self._fact.event.ts, self._rules.ping_milliseconds
-        if every and self.state.phase == OPEN and ts - self.state.said_at >= every:
+        if every and ts - self.state.said_at >= every:
             self._say(E.PING, qoe=self._fact.event.qoe_data)
             self.state.said_at = ts
 
@@ -223,7 +223,6 @@ class _Deriving:
             self.state.states = (*self.state.states, name) if is_on else tuple(one for one in self.state.states if one != name)
 
     def _close_all(self, playhead: float | None = None, ts: int | None = None) -> None:
-        self._close_ad(playhead, ts)
         self._close_ad_break(playhead, ts)
         self._close_chapter(playhead, ts)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from typing import TYPE_CHECKING
 
+import msgspec
 import pytest
 
 from relay.core.derivation import derive
@@ -95,6 +96,14 @@ def said(*words: str, rules: StateRules | None = None, seconds: float = 1.0) -> 
         ("play adComplete adBreakComplete chapterComplete", "sessionStart play"),
         ("play chapter:1 chapter:1 chapter:2 chapterComplete", "sessionStart play chapterStart chapterSkip chapterStart chapterComplete"),
         ("play on:mute on:mute off:mute off:mute", "sessionStart play stateStart stateEnd"),
+        ("play on:mute on:full off:mute on:full off:full", "sessionStart play stateStart stateStart stateEnd stateEnd"),
+        (
+            "play chapter break ad ad adComplete adBreakComplete",
+            "sessionStart play chapterStart adBreakStart adStart play adComplete adBreakComplete play",
+        ),
+        ("play ad:1 adSkip ad:1 chapter:1 chapterSkip", "sessionStart play adStart play adSkip adStart play chapterStart chapterSkip"),
+        ("play ad:1 end", "sessionStart play adStart play adSkip sessionEnd"),
+        ("play done start", "sessionStart play sessionComplete sessionEnd sessionStart"),
         (
             "play chapter:1 break:1 ad:1 end",
             "sessionStart play chapterStart adBreakStart adStart play adSkip adBreakComplete chapterSkip sessionEnd",
@@ -137,6 +146,130 @@ def test_silence_ends_a_session_where_it_was_last_seen() -> None:
     ]
 
 
+def heard(*words: tuple[float, str], rules: StateRules) -> list[tuple[str, int]]:
+    """What comes of facts at their seconds: the events of the last one, with the seconds that they carry."""
+    state, events = Derived(), list[PlayerEvent]()
+    for second, word in words:
+        state, events = derive(state, (fact(word, second),), rules)
+    assert all(event.ts == event.playhead * 1000 for event in events)
+    return [(str(event.event_type), event.ts // 1000) for event in events]
+
+
+SILENCE = StateRules(ping_milliseconds=0, silence_milliseconds=60_000)
+
+
+def test_all_that_is_open_is_closed_where_it_was_seen() -> None:
+    """Ad, ad break and chapter, in this order, at the last moment that was told."""
+    opened = [(1_000, "play"), (1_001, "chapter:1"), (1_002, "break:1"), (1_003, "ad:1")]
+    assert heard(*opened, (1_100, "tick"), rules=SILENCE) == [
+        ("adSkip", 1_003),
+        ("adBreakComplete", 1_003),
+        ("chapterSkip", 1_003),
+        ("sessionEnd", 1_003),
+        ("sessionStart", 1_100),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ([(1_000, "play")], [("sessionStart", 1_000), ("play", 1_000)]),  # silence before anything was said is none
+        ([(1_000, "play"), (1_060, "pause")], [("pauseStart", 1_060)]),  # as long as it may be
+        ([(1_000, "play"), (1_061, "pause")], [("sessionEnd", 1_000), ("sessionStart", 1_061), ("pauseStart", 1_061)]),
+        ([(1_000, "play"), (1_061, "tick")], [("sessionEnd", 1_000), ("sessionStart", 1_061)]),
+        ([(1_000, "play"), (1_061, "error")], [("sessionEnd", 1_000)]),  # that begins nothing
+        ([(1_000, "play"), (1_001, "done"), (1_062, "pause")], [("sessionEnd", 1_001)]),  # completed, and begun by `play` only
+        ([(1_000, "play"), (1_001, "done"), (1_062, "play")], [("sessionEnd", 1_001), ("sessionStart", 1_062), ("play", 1_062)]),
+        ([(1_000, "play"), (1_001, "end"), (1_062, "pause")], []),
+        ([(1_000, "play"), (1_001, "end"), (1_062, "play")], [("sessionStart", 1_062), ("play", 1_062)]),
+    ],
+)
+def test_silence_by_the_moment(words: list[tuple[float, str]], expected: list[tuple[str, int]]) -> None:
+    """More than so many seconds of event time: what was open ends, and goes on as another session if the fact begins one."""
+    assert heard(*words, rules=SILENCE) == expected
+
+
+def carrying(kind: str, event_type: EventType, *, start: Details | None = START, params: bytes = b"") -> Fact:
+    """A fact that brings along all that one can."""
+    event = PlayerEvent(event_type, 1.0, 1_000, params, b'{"media.qoe.bitrate":1}', b'{"a":"b"}', start=start, record=Record(7))
+    return Fact(kind, event)
+
+
+def carried(events: list[PlayerEvent]) -> list[tuple[str, bytes, bytes, bytes, bool]]:
+    """Kind, params, quality and metadata, and whether it brings a start along."""
+    assert all(event.record == Record(7) for event in events)
+    return [(str(event.event_type), event.params, event.qoe_data, event.custom_metadata, event.start is not None) for event in events]
+
+
+def test_a_derived_event_carries_what_belongs_to_it() -> None:
+    """The start says what a start says, the fact's quality goes with what the fact itself says, and the rest goes bare."""
+    quality, start = b'{"media.qoe.bitrate":1}', Details(START.params, b'{"c":"d"}')
+    state, events = derive(Derived(), (carrying("play", EventType.PLAY, start=start),), StateRules())
+    assert carried(events) == [("sessionStart", START.params, b"", b'{"c":"d"}', False), ("play", b"", quality, b"", True)]
+    state, events = derive(state, (carrying("adBreakStart", EventType.AD_BREAK_START, params=b"{}"),), StateRules())
+    assert carried(events) == [("adBreakStart", b"{}", quality, b'{"a":"b"}', True)]
+    state, events = derive(state, (carrying("adStart", EventType.AD_START, params=b"{}"),), StateRules())
+    assert carried(events) == [("adStart", b"{}", quality, b'{"a":"b"}', True), ("play", b"", b"", b"", True)]
+    state, events = derive(state, (carrying("ping", EventType.PING, start=None),), StateRules())
+    assert carried(events) == [("ping", b"", quality, b"", False)]
+    state, events = derive(Derived(), (carrying("sessionStart", EventType.SESSION_START, start=None, params=START.params),), StateRules())
+    assert carried(events) == [("sessionStart", START.params, quality, b'{"a":"b"}', False)]
+
+
+def test_a_ping_brings_the_quality_along() -> None:
+    """It is how the API hears of it where nothing changes."""
+    state, _ = derive(Derived(), (carrying("play", EventType.PLAY),), StateRules())
+    later = msgspec.structs.replace(carrying("tick", EventType.PING).event, ts=11_000)
+    _, events = derive(state, (Fact("tick", later),), StateRules())
+    assert carried(events) == [("ping", b"", b'{"media.qoe.bitrate":1}', b"", True)]
+
+
+@pytest.mark.parametrize(
+    ("phase", "word", "expected"),
+    [
+        (0, "pause", ["sessionStart", "pauseStart"]),
+        (1, "pause", ["pauseStart"]),
+        (2, "pause", []),
+        (2, "end", ["sessionEnd"]),
+        (3, "pause", []),
+        (3, "end", []),
+        (3, "play", ["sessionStart", "play"]),
+    ],
+)
+def test_what_a_memoir_says_of_a_session_is_understood_after_an_update(phase: int, word: str, expected: list[str]) -> None:
+    """New, open, completed, ended: 0 to 3, for memoirs lie in Kafka."""
+    _, events = derive(Derived(phase=phase, media="film"), (fact(word, 0),), StateRules())
+    assert [str(event.event_type) for event in events] == expected
+
+
+@pytest.mark.parametrize(
+    ("first", "then", "ends"),
+    [
+        (START, OTHER, True),
+        (START, START, False),
+        (START, None, False),  # says nothing of media
+        (START, Details(params=b"{}"), False),
+        (START, Details(params=b'{"media.id":7}'), False),
+        (Details(params=b"{}"), START, False),  # nobody knows what it was about
+    ],
+)
+def test_only_media_that_are_known_to_be_others_end_a_session(first: Details, then: Details | None, *, ends: bool) -> None:
+    """Both have to say what they are about."""
+    rules = StateRules(ends_on_new_media=True)
+    for word in ("tick", "chapter:1"):
+        state, _ = derive(Derived(), (fact("play", 0, start=first),), rules)
+        _, events = derive(state, (fact(word, 1, start=then),), rules)
+        assert ("sessionEnd" in [str(event.event_type) for event in events]) is ends
+
+
+def test_a_start_of_other_media_ends_what_was_completed() -> None:
+    """Once."""
+    for rules in (StateRules(), StateRules(ends_on_new_media=True)):
+        state, _ = derive(Derived(), (fact("play", 0), fact("done", 1)), rules)
+        _, events = derive(state, (fact("start", 2, start=OTHER),), rules)
+        assert [str(event.event_type) for event in events] == ["sessionEnd", "sessionStart"]
+
+
 def test_other_media_may_end_a_session() -> None:
     """Where the mapping wants it; a sessionStart of other media always does."""
     for ends, expected in ((True, ["sessionEnd", "sessionStart", "ping"]), (False, ["ping"])):
@@ -158,7 +291,8 @@ def test_without_a_start_nothing_is_derived() -> None:
 def test_what_changes_nothing_is_the_same_object() -> None:
     """So that it costs no memoir."""
     state, _ = derive(Derived(), (fact("play", 0),), StateRules())
-    assert derive(state, (fact("tick", 1),), StateRules()).after is state
+    for word in ("tick", "play"):
+        assert derive(state, (fact(word, 1),), StateRules()).after is state
 
 
 # --- in the router ------------------------------------------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ import itertools
 import pytest
 
 from relay.core.pressure import Allowance, Buffer, Circuit, CircuitState, Limits
+from relay.settings.groups import ApiSettings, LimitSettings, RetrySettings, SessionSettings
 
 
 def failed_for(seconds: float, circuit: Circuit, *, from_moment: float = 100.0) -> float:
@@ -24,6 +25,11 @@ def probing(concurrency_max: int = 512) -> tuple[Circuit, float]:
     now = failed_for(5.0, circuit)
     assert circuit.looks_out(now)
     return circuit, now
+
+
+def test_the_states_are_those_of_the_metric() -> None:
+    """`relay_circuit_state` is a number: alerts of operators ask for 1 and 2."""
+    assert {state.name: int(state) for state in CircuitState} == {"CLOSED": 0, "PROBING": 1, "HELD": 2}
 
 
 def test_a_healthy_circuit_admits_up_to_its_limit() -> None:
@@ -49,6 +55,36 @@ def test_failures_become_an_outage_after_five_seconds() -> None:
     assert not circuit.looks_out(106.0), "it begins once"
 
 
+@pytest.mark.parametrize(("after", "proofs"), [(29.5, 3), (30.0, 3), (30.5, 1)])
+def test_who_opens_again_soon_has_closed_for_a_chance_success(after: float, proofs: int) -> None:
+    """Within half a minute one success is no proof any more, and it takes three; later it is another outage."""
+    circuit, now = probing()
+    probe(circuit, now, serves=True)
+    assert (circuit.state, circuit.closed_since, circuit.closings) == (CircuitState.CLOSED, 105.0, 1)
+    circuit.fail(105.0 + after - 5.0)
+    assert circuit.looks_out(105.0 + after)
+    assert proofs_of(circuit, 105.0 + after) == proofs
+
+
+def test_the_first_outage_of_a_young_process_takes_one_success() -> None:
+    """Nothing has closed before it, whatever the clock says."""
+    circuit = Circuit(concurrency_max=8)
+    circuit.fail(1.0)
+    assert circuit.looks_out(6.0)
+    assert proofs_of(circuit, 6.0) == 1
+
+
+def test_each_outage_is_probed_from_the_beginning() -> None:
+    """Quickly at first, however rare the probes of the last one had become."""
+    circuit, now = probing()
+    for _ in range(20):
+        now = probe(circuit, now, serves=False)
+    probe(circuit, now, serves=True)
+    circuit.fail(now + 60.0)
+    assert circuit.looks_out(now + 65.0)
+    assert probe(circuit, now + 65.0, serves=False) == pytest.approx(now + 65.1)
+
+
 def test_one_success_ends_the_count() -> None:
     """One success among failures, and there is no outage."""
     circuit = Circuit(concurrency_max=8)
@@ -62,7 +98,7 @@ def test_one_success_ends_the_count() -> None:
 def test_probes_become_rarer_but_never_rarer_than_promised() -> None:
     """A probe leaves at once, then more and more rarely, at least every two seconds."""
     circuit, now = probing()
-    moments = []
+    moments = list[float]()
     while len(moments) < 20:
         if circuit.admits(now):
             moments.append(now)
@@ -72,7 +108,7 @@ def test_probes_become_rarer_but_never_rarer_than_promised() -> None:
             circuit.fail(now)
         now = circuit.ask_again_at() or now
     gaps = [later - earlier for earlier, later in itertools.pairwise(moments)]
-    assert gaps[0] == pytest.approx(0.1)
+    assert gaps[:3] == pytest.approx([0.1, 0.15, 0.225])
     assert gaps == sorted(gaps)
     assert gaps[-1] == pytest.approx(2.0)
 
@@ -129,7 +165,7 @@ def test_one_refusal_among_successes_is_a_moments_failure() -> None:
     circuit = Circuit(concurrency_max=8)
     circuit.succeed(100.0)
     assert not circuit.misconfigured(104.9, "check")
-    assert circuit.state is CircuitState.CLOSED
+    assert (circuit.state, circuit.ask_again_at()) == (CircuitState.CLOSED, 109.9)
     assert circuit.misconfigured(105.0, "check"), "five seconds without a success, and it is our configuration"
 
 
@@ -171,6 +207,7 @@ def tried_for(  # noqa: PLR0913  # figures, each by its name
         (90, 10, CircuitState.PROBING),
         (88, 12, CircuitState.CLOSED),
         (50, 50, CircuitState.CLOSED),
+        (4, 0, CircuitState.PROBING),
         (3, 0, CircuitState.CLOSED),  # nothing but failures, yet too few to tell in this way
         (0, 100, CircuitState.CLOSED),
     ],
@@ -215,6 +252,15 @@ def probe(circuit: Circuit, now: float, *, serves: bool) -> float:
     return circuit.ask_again_at() or now
 
 
+def proofs_of(circuit: Circuit, now: float) -> int:
+    """How many successes in a row close it."""
+    count = 0
+    while circuit.state is not CircuitState.CLOSED:
+        now = probe(circuit, now, serves=True)
+        count += 1
+    return count
+
+
 def test_where_some_always_passed_one_success_proves_nothing() -> None:
     """Three in a row close such a circuit, a tenth of a second apart; a failure in between begins the count anew."""
     circuit, now = nearly_out()
@@ -232,8 +278,34 @@ def test_a_circuit_does_not_stay_open_for_want_of_calls() -> None:
     probe(circuit, now, serves=True)
     circuit.looks_out(now + 4.0)
     assert circuit.state is CircuitState.PROBING
-    circuit.looks_out(now + 5.1)
+    circuit.looks_out(now + 5.0)
     assert circuit.state is CircuitState.CLOSED
+    circuit.looks_out(now + 10.0)
+    assert circuit.closings == 1, "once"
+
+
+def test_a_circuit_does_not_close_without_any_success() -> None:
+    """Nobody has anything to say since a probe failed: it stays as it is."""
+    circuit, now = nearly_out()
+    probe(circuit, now, serves=False)
+    circuit.looks_out(now + 6.0)
+    assert circuit.state is CircuitState.PROBING
+
+
+def test_after_a_success_probes_are_frequent_again() -> None:
+    """Where it takes several: a tenth of a second after the next failure, however rare they had become."""
+    circuit, now = nearly_out()
+    for _ in range(20):
+        now = probe(circuit, now, serves=False)
+    now = probe(circuit, now, serves=True)
+    assert probe(circuit, now, serves=False) == pytest.approx(now + 0.1)
+
+
+def test_who_refuses_us_has_failed_for_another_reason() -> None:
+    """Some calls always passed before; then come the credentials, and the first success says that they are mended."""
+    circuit, now = nearly_out()
+    assert circuit.misconfigured(now + 6.0, "check")
+    assert proofs_of(circuit, now + 11.0) == 1
 
 
 def test_the_failures_of_an_outage_do_not_open_the_circuit_again() -> None:
@@ -245,7 +317,19 @@ def test_the_failures_of_an_outage_do_not_open_the_circuit_again() -> None:
     assert tried_for(circuit, seconds=8, failed=95, served=5, from_moment=now + 8.0) is CircuitState.PROBING
 
 
-@pytest.mark.parametrize(("failed", "served", "is_sound"), [(60, 40, False), (40, 60, True), (4, 0, True), (0, 0, True)])
+@pytest.mark.parametrize(("seconds", "state"), [(5, CircuitState.CLOSED), (6, CircuitState.PROBING)])
+def test_after_an_outage_five_seconds_are_looked_at_first(seconds: int, state: CircuitState) -> None:
+    """Then nine failures of ten open the circuit as ever."""
+    circuit, _ = nearly_out()
+    for moment in (118.0, 119.0, 120.0):
+        probe(circuit, moment, serves=True)
+    assert tried_for(circuit, seconds=seconds, failed=95, served=5, from_moment=120.0) is state
+
+
+@pytest.mark.parametrize(
+    ("failed", "served", "is_sound"),
+    [(60, 40, False), (50, 50, True), (40, 60, True), (10, 0, False), (9, 0, True), (0, 0, True)],
+)
 def test_who_fails_most_is_no_judge(failed: int, served: int, *, is_sound: bool) -> None:
     """While most first tries fail, a failure says nothing about its event; a few failures tell nothing."""
     circuit = Circuit(concurrency_max=512)
@@ -255,20 +339,33 @@ def test_who_fails_most_is_no_judge(failed: int, served: int, *, is_sound: bool)
     assert circuit.is_sound is is_sound
 
 
+def test_who_was_no_judge_becomes_one_by_serving() -> None:
+    """Not by being asked for little."""
+    circuit = Circuit(concurrency_max=512)
+    tried_for(circuit, seconds=6, failed=12, served=8)
+    assert not circuit.is_sound
+    tried_for(circuit, seconds=10, failed=1, served=0, from_moment=106.0)
+    assert not circuit.is_sound
+    tried_for(circuit, seconds=6, failed=1, served=1, from_moment=116.0)
+    assert circuit.is_sound
+
+
 # --- lost sessions, and the source ----------------------------------------------------------------------------------------------------
 
 
-def test_an_allowance_is_a_seconds_worth_and_then_so_many_per_second() -> None:
-    """A second's worth may go at once; then one by one."""
+@pytest.mark.parametrize("moment", [0.0, 0.5, 100.0])
+def test_an_allowance_is_a_seconds_worth_and_then_so_many_per_second(moment: float) -> None:
+    """A second's worth may go at once, from the first moment on; then one by one."""
     allowance = Allowance(4.0)
     count = 0
-    while allowance.admits(100.0):
+    while allowance.admits(moment):
+        assert allowance.ask_again_at() == moment, "at once"
         allowance.take()
         count += 1
     assert count == 4
-    assert allowance.ask_again_at() == pytest.approx(100.25)
-    assert not allowance.admits(100.2)
-    assert allowance.admits(100.251)
+    assert allowance.ask_again_at() == pytest.approx(moment + 0.25)
+    assert not allowance.admits(moment + 0.2)
+    assert allowance.admits(moment + 0.251)
 
 
 def test_an_allowance_below_one_per_second_still_lets_one_go() -> None:
@@ -277,7 +374,9 @@ def test_an_allowance_below_one_per_second_still_lets_one_go() -> None:
     assert allowance.admits(100.0)
     allowance.take()
     assert not allowance.admits(109.0)
-    assert allowance.admits(110.1)
+    assert allowance.admits(150.0)
+    allowance.take()
+    assert not allowance.admits(150.0), "nothing is saved up"
 
 
 def test_an_allowance_is_not_saved_up() -> None:
@@ -315,3 +414,14 @@ def test_the_source_goes_on_only_when_there_is_some_room(name: str, limit: int) 
     assert not buffer.is_full
     setattr(buffer, name, limit - 1)
     assert not buffer.is_full, "and then up to the limit again"
+
+
+def test_what_is_held_unless_somebody_says_otherwise() -> None:
+    """The core by itself holds what the settings say by default, so that benches measure what users run."""
+    limits, fields = Limits(), ApiSettings.model_fields
+    assert limits.concurrency_max == fields["concurrency_max"].default
+    assert limits.concurrency_min == fields["concurrency_min"].default
+    assert limits.retry_after_seconds_max == RetrySettings().retry_after_seconds_max
+    assert limits.reopenings_per_second_max == SessionSettings().reopenings_per_second_max
+    for name in ("buffer_bytes_max", "buffer_events_max", "session_events_max", "lanes_max", "shed_pings_after_seconds"):
+        assert getattr(limits, name) == getattr(LimitSettings(), name)

@@ -13,8 +13,10 @@ from relay.core.events import EventType, Fact, Facts, PlayerEvent, Record, Sessi
 from relay.core.inputs import ArrivedAsFacts
 from relay.core.patience import Rules
 from relay.core.pressure import Limits
-from relay.core.sequence import NUMBER_MAX, RECENT_MAX, Order, Policy, Sequence
+from relay.core.reasons import Reason
+from relay.core.sequence import Order, Policy, Sequence
 from relay.core.silence import KeepAlive
+from relay.settings.groups import InputSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -116,7 +118,7 @@ def test_a_number_says_it_by_itself(make: Any) -> None:
     assert times(driver) == [50, 40, 30, 60, 20]
 
 
-@pytest.mark.parametrize("value", [None, b"", b"-1", b"1.0", b"x", b"9" * 20, str(NUMBER_MAX + 1).encode()])
+@pytest.mark.parametrize("value", [None, b"", b"-1", b"1.0", b"x", b"9" * 20, b"0" * 19 + b"3", b"9223372036854775808"])
 @pytest.mark.parametrize("policy", [Policy.SEND, Policy.DROP_REPEATS, Policy.REORDER])
 def test_what_has_no_number_passes_by(make: Any, policy: Policy, value: bytes | None) -> None:
     """Where numbers are looked at: it goes as it comes."""
@@ -129,24 +131,54 @@ def test_what_has_no_number_passes_by(make: Any, policy: Policy, value: bytes | 
 
 
 def test_only_recent_events_are_remembered() -> None:
-    """Memory is bounded."""
+    """32 of a session: memory is bounded."""
     sequence = Sequence()
-    assert not any(sequence.is_repeated(digest) for digest in range(RECENT_MAX + 1))
-    assert len(sequence.recent) == RECENT_MAX
-    assert sequence.is_repeated(RECENT_MAX)
+    assert not any(sequence.is_repeated(digest) for digest in range(33))
+    assert len(sequence.recent) == 32
+    assert sequence.is_repeated(32)
+    assert sequence.is_repeated(1)
     assert not sequence.is_repeated(0)
 
 
+@pytest.mark.parametrize("value", [b"0000000000000000003", b"9223372036854775807"])
+def test_numbers_have_up_to_nineteen_digits(make: Any, value: bytes) -> None:
+    """And stop where 64 bits do."""
+    driver = make(Policy.SEND, **NUMBERED)
+    driver.say(START, 10, headers=(("seq", b"9223372036854775806"),))
+    driver.say(PING, 20, headers=(("seq", value),))
+    assert found(driver) == ([Change.CAME_LATE] if int(value) == 3 else [])
+
+
+def test_numbers_may_begin_at_nought(make: Any) -> None:
+    """The first one follows on nothing, so that it waits for nothing, whatever event it is."""
+    driver = make(Policy.REORDER, **NUMBERED)
+    driver.say(PING, 10, number=0)
+    assert [aside.reason for aside in driver.aside] == [Reason.NO_SESSION_START]
+
+
+def test_the_words_of_the_setting_are_these() -> None:
+    """`RELAY_INPUT__ORDER`, with a window as the settings have it."""
+    assert set(map(str, Policy)) == {"ignore", "send", "drop_repeats", "reorder"}
+    order, settings_ = Order(), InputSettings()
+    assert (order.policy, order.window_seconds, order.window_events) == (
+        settings_.order,
+        settings_.reorder_seconds_max,
+        settings_.reorder_events_max,
+    )
+
+
 @pytest.mark.parametrize("policy", [Policy.SEND, Policy.DROP_REPEATS, Policy.REORDER])
-def test_a_replay_is_no_surprise(make: Any, policy: Policy) -> None:
+@pytest.mark.parametrize("choices", [{}, NUMBERED])
+@pytest.mark.parametrize("mark", ["relay.replay", "relay.replay_end"])
+def test_a_replay_is_no_surprise(make: Any, policy: Policy, choices: dict[str, Any], mark: str) -> None:
     """What was set aside comes again late and perhaps twice, and its record says so."""
-    driver = make(policy)
-    driver.say(START, 10)
-    driver.say(PING, 20)
+    driver = make(policy, **choices)
+    driver.say(START, 10, number=1)
+    driver.say(PING, 20, number=2)
     driver.pass_time(3)
     driver.accept_all()
-    driver.say(PING, 15, headers=(("relay.replay", b"1"),))
-    driver.say(PING, 20, headers=(("relay.replay", b"1"),))
+    driver.say(PING, 15, number=1, headers=((mark, b"1"),))
+    driver.say(PING, 20, number=2, headers=((mark, b"1"),))
     driver.accept_all()
     assert (found(driver), times(driver)) == ([], [10, 20, 15, 20])
 
@@ -194,6 +226,19 @@ def test_events_wait_for_those_that_belong_before_them(make: Any) -> None:
     assert driver.assignment.ledger.safe == 4
 
 
+@pytest.mark.parametrize(("seconds", "left"), [(1.9, [10]), (2.0, [10, 20])])
+def test_a_window_is_over_to_the_moment(make: Any, seconds: float, left: list[int]) -> None:
+    """And the router says when it wants to be asked."""
+    driver = make(Policy.REORDER, window_seconds=2.0)
+    driver.say(START, 10)
+    driver.accept_all()
+    driver.say(PING, 20)
+    assert driver.router.wake_at() == driver.now + 2.0
+    driver.now += seconds
+    driver.turn()
+    assert times(driver) == left
+
+
 def test_the_next_number_waits_for_nothing(make: Any) -> None:
     """And a gap only until it is filled."""
     driver = make(Policy.REORDER, **NUMBERED)
@@ -238,6 +283,16 @@ def test_a_new_start_sends_those_ahead_that_wait(make: Any) -> None:
     driver.pass_time(3)
     driver.accept_all()
     assert times(driver) == [100, 130, 140, 50, 60]
+
+
+def test_a_new_start_at_the_same_moment_goes_at_once(make: Any) -> None:
+    """Also at the very first moment of a clock."""
+    driver = make(Policy.REORDER)
+    driver.say(START, 0)
+    driver.accept_all()
+    driver.say(START, 0, value=b"another")
+    driver.accept_all()
+    assert driver.sent() == ["open", "sessionEnd", "open"]
 
 
 def test_a_window_holds_so_many_events_and_no_more(make: Any) -> None:

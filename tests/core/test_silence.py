@@ -79,6 +79,8 @@ def test_a_silent_player_s_session_is_pinged(kept: Driver) -> None:
         ([E.PLAY, E.PAUSE_START], False),
         ([E.BUFFER_START], False),
         ([E.PLAY, E.AD_BREAK_START, E.AD_START], False),
+        ([E.PLAY, E.AD_BREAK_START], False),
+        ([E.PLAY, E.AD_START], False),
         ([E.PLAY, E.AD_BREAK_START, E.AD_START, E.AD_COMPLETE, E.AD_BREAK_COMPLETE], True),
     ],
 )
@@ -179,6 +181,79 @@ def test_what_is_over_stays_over(kept: Driver, last: E) -> None:
     kept.accept_all()
     live(kept, 40 * MINUTE)
     assert said(kept) == []
+
+
+# --- at which moments -----------------------------------------------------------------------------------------------------------------
+
+
+def at(driver: Driver, seconds: float) -> list[str]:
+    """What the relay has said itself when it looks so many seconds after the first event, and whoever may go goes."""
+    driver.now = 1_000.0 + seconds
+    for assignment in driver.router.assignments.values():
+        assignment.is_read_up = True
+    driver.router.look_for_silence(driver.now)
+    driver.turn()
+    return [kind for kind, _, _ in said(driver)]
+
+
+@pytest.mark.parametrize(("seconds", "expected"), [(239.9, []), (240.0, ["ping"]), (1_739.9, ["ping"]), (1_740.0, ["sessionEnd"])])
+def test_a_silence_has_its_moments(kept: Driver, seconds: float, expected: list[str]) -> None:
+    """A ping when it is as long as was set, an end a minute before the API would close the session."""
+    assert at(kept, seconds) == expected
+
+
+@pytest.mark.parametrize(("seconds", "expected"), [(86_339.9, []), (86_340.0, ["sessionEnd"])])
+def test_a_day_is_over_a_minute_early(kept: Driver, seconds: float, expected: list[str]) -> None:
+    """So that the end is still heard, however much the player says."""
+    kept.now += 86_300.0
+    kept.arrive("a", E.PING)
+    kept.accept_all()
+    assert at(kept, seconds) == expected
+
+
+@pytest.mark.parametrize(("every", "again"), [(240.0, 15.0), (10.0, 10.0)])
+def test_a_failed_ping_has_its_moment_too(make_driver: Callable[..., Driver], every: float, again: float) -> None:
+    """Fifteen seconds later, or sooner where pings are more frequent than that."""
+    driver = make_driver(rules=Rules(keep_alive=KeepAlive(every)))
+    driver.open()
+    assert at(driver, every) == ["ping"]
+    driver.answer(TryAgain("status_500", 500))
+    assert at(driver, every + again - 0.1) == ["ping"]
+    assert at(driver, every + again) == ["ping", "ping"]
+
+
+def test_what_the_relay_says_is_exact_to_the_millisecond(kept: Driver) -> None:
+    """The player's clock and playhead, moved on by what has passed since its last event, and no finer than the API takes it."""
+    kept.arrive("a", E.PLAY)
+    kept.accept_all()
+    at(kept, 250.123456)
+    (call,) = kept.flying
+    assert isinstance(call, SendEvent)
+    assert (call.event.ts, call.event.playhead) == (1_700_000_000_001 + 250_123, 1.5 + 250.123)
+
+
+@pytest.mark.parametrize(("calls", "own"), [(4, 1), (15, 1), (16, 2)])
+def test_own_calls_are_an_eighth_and_at_least_one(make_driver: Callable[..., Driver], calls: int, own: int) -> None:
+    """However few may fly."""
+    driver = make_driver(rules=Rules(keep_alive=KeepAlive(240.0)), limits=Limits(concurrency_max=calls))
+    for number in range(4):
+        driver.open(f"silent-{number}")
+    at(driver, 240.0)
+    assert len(driver.flying) == own
+
+
+def test_a_call_for_a_partition_that_is_gone_takes_no_room(make_driver: Callable[..., Driver]) -> None:
+    """It may hang for long, and those of the other partitions would expire."""
+    driver = make_driver(rules=Rules(keep_alive=KeepAlive(240.0)), limits=Limits(concurrency_max=8))
+    driver.open("a")
+    gone = driver.assignment
+    driver.assign(1)
+    driver.now += 10.0
+    driver.open("b")
+    at(driver, 240.0)
+    driver.revoke(gone)
+    at(driver, 250.0)
+    assert [call.lane.key for call in driver.flying] == ["a", "b"]
 
 
 # --- who goes first -------------------------------------------------------------------------------------------------------------------
@@ -325,7 +400,10 @@ def test_a_session_that_is_to_be_forgotten_sooner_is_ended_then(make_driver: Cal
         driver.carry_out(driver.router.forget_idle(driver.assignment, driver.now))
     assert [kind for kind, _, _ in said(driver)] == [*["ping"] * 4, "sessionEnd"]
     assert driver.lane().state is State.LOST
-    live(driver, 70)
+    live(driver, 55)
+    driver.carry_out(driver.router.forget_idle(driver.assignment, driver.now))
+    assert driver.lane().state is State.LOST
+    live(driver, 15)
     driver.carry_out(driver.router.forget_idle(driver.assignment, driver.now))
     assert SessionKey("a") not in driver.assignment.lanes
 

@@ -134,10 +134,10 @@ class Circuit:
         self._first_failures += is_first
         self.concurrency.failed(now, self.in_flight)
 
-    def misconfigured(self, now: float, advice: str) -> bool:
+    def misconfigured(self, now: float, advice: str, *, is_first: bool = True) -> bool:
         """The API refused us. Held, unless it has just served others: then it counts as a moment's failure."""
         if self._last_success is not None and now - self._last_success < OUTAGE_AFTER_SECONDS:
-            self.fail(now)
+            self.fail(now, is_first=is_first)
             return False
         self.advice = advice
         if self.state is not CircuitState.HELD:

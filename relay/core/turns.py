@@ -166,7 +166,8 @@ class Turns:
         self.in_flight -= 1
         lane.assignment.in_flight -= 1
         if isinstance(verdict, Misconfigured):
-            circuit.misconfigured(now, verdict.advice)
+            circuit.misconfigured(now, verdict.advice, is_first=is_first)
+            lane.failed_in = circuit.closings
         elif isinstance(verdict, TryAgain):
             if verdict.asks_for_less:
                 circuit.throttled += 1

@@ -32,6 +32,41 @@ def test_the_states_are_those_of_the_metric() -> None:
     assert {state.name: int(state) for state in CircuitState} == {"CLOSED": 0, "PROBING": 1, "HELD": 2}
 
 
+def test_a_new_circuit_has_nothing_behind_it() -> None:
+    """The console and the judgement of single events begin at nought."""
+    circuit = Circuit(concurrency_max=8)
+    assert (circuit.in_flight, circuit.served, circuit.throttled, circuit.closings, circuit.advice) == (0, 0, 0, 0, "")
+    assert (circuit.served_at, circuit.closed_since) == (0, 0)
+
+
+def crowd(circuit: Circuit, now: float, *, wanted: int, serves: bool = True) -> None:
+    """So many calls want to go at once; those that may are answered a twentieth of a second later."""
+    count = 0
+    while count < wanted and circuit.admits(now):
+        circuit.depart(now)
+        count += 1
+    for _ in range(count):
+        circuit.land()
+        if serves:
+            circuit.succeed(now + 0.05, 0.05)
+        else:
+            circuit.fail(now + 0.05)
+
+
+def test_a_limit_that_learns_is_told_all() -> None:
+    """It stays where nobody needs more, grows where somebody is turned away, and shrinks by failures."""
+    circuit = Circuit(concurrency_max=64, concurrency_min=4, is_adaptive=True)
+    for step in range(10):
+        crowd(circuit, 100.0 + step, wanted=8)
+    assert circuit.concurrency.limit == 8
+    for step in range(10):
+        crowd(circuit, 110.0 + step, wanted=100)
+    assert circuit.concurrency.limit == 64
+    for step in range(3):
+        crowd(circuit, 120.0 + step, wanted=100, serves=False)
+    assert circuit.concurrency.limit < 64
+
+
 def test_a_healthy_circuit_admits_up_to_its_limit() -> None:
     """Calls pass side by side up to the limit; a call that lands makes room for another."""
     circuit = Circuit(concurrency_max=2)
@@ -233,6 +268,21 @@ def test_a_moment_of_failures_opens_nothing() -> None:
     assert tried_for(circuit, seconds=10, failed=0, served=100, from_moment=123.0) is CircuitState.CLOSED
 
 
+def test_whoever_looks_often_sees_the_same_five_seconds() -> None:
+    """The pump looks whenever it has a turn: three seconds of failures are no outage for it either."""
+    circuit = Circuit(concurrency_max=512)
+    for step in range(130):
+        moment = 100.0 + step / 10
+        for _ in range(10):
+            circuit.depart(moment)
+            circuit.land()
+            if step < 100:
+                circuit.succeed(moment)
+            else:
+                circuit.fail(moment)
+        assert not circuit.looks_out(moment)
+
+
 def nearly_out() -> tuple[Circuit, float]:
     """A circuit that opened though some calls were served."""
     circuit = Circuit(concurrency_max=512)
@@ -297,8 +347,9 @@ def test_after_a_success_probes_are_frequent_again() -> None:
     circuit, now = nearly_out()
     for _ in range(20):
         now = probe(circuit, now, serves=False)
-    now = probe(circuit, now, serves=True)
-    assert probe(circuit, now, serves=False) == pytest.approx(now + 0.1)
+    next_at = probe(circuit, now, serves=True)
+    assert next_at == pytest.approx(now + 0.1)
+    assert probe(circuit, next_at, serves=False) == pytest.approx(next_at + 0.1)
 
 
 def test_who_refuses_us_has_failed_for_another_reason() -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from relay.core.commands import OpenSession, SendEvent
 from relay.core.events import EventType
-from relay.core.inputs import Accepted, Lost, Opened, TryAgain
+from relay.core.inputs import Accepted, Lost, Misconfigured, Opened, TryAgain
 from relay.core.patience import Rules
 from relay.core.pressure import CircuitState, Limits
 
@@ -146,6 +146,19 @@ def test_the_crowd_does_not_fall_upon_the_api_at_once(make_driver: Callable[...,
     resumed = next(index for index, count in enumerate(most) if count > 1)
     assert most[resumed] <= 4
     assert all(later <= 2 * earlier + 2 for earlier, later in zip(most[resumed:], most[resumed + 1 :], strict=False))
+
+
+@pytest.mark.parametrize("failure", [TryAgain("status_500", 500), Misconfigured(403, "check")], ids=["500", "403"])
+def test_the_tries_of_a_few_do_not_stop_the_others(make_driver: Callable[..., Driver], failure: Verdict) -> None:
+    """A hundred sessions are never served, and tried again and again; four others a second are served all the time."""
+    driver = crowd(make_driver, opened=100, opening=0, rules=Rules(attempts_max=1_000))
+    for number in range(4):
+        driver.open(f"served-{number}")
+    for _ in range(30):
+        for number in range(4):
+            driver.arrive(f"served-{number}", E.PING)
+        driver.run(1.0, lambda call: Accepted() if call.lane.key.startswith("served") else failure)
+        assert driver.router.sending.state is CircuitState.CLOSED
 
 
 def test_one_circuits_outage_is_not_the_others(make_driver: Callable[..., Driver]) -> None:

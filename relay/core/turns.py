@@ -79,7 +79,6 @@ class Turns:
         for lane in waiting:
             del self._waiting[lane]
             lane.is_waiting = False
-            lane.ticket += 1
             self.queue(lane)
 
     def waiting(self) -> list[Lane]:
@@ -94,7 +93,6 @@ class Turns:
         """The lane waits no longer; its timer is void."""
         del self._waiting[lane]
         lane.is_waiting = False
-        lane.ticket += 1
 
     def drop(self, assignment: Assignment) -> None:
         """The assignment is gone: its lanes wait no longer, and those in flight are orphans."""
@@ -158,7 +156,7 @@ class Turns:
         lane.assignment.in_flight += 1
         return circuit
 
-    def land(self, lane: Lane, verdict: Verdict, now: float, seconds: float = 0.0, lag_seconds: float = 0.0) -> Circuit:
+    def land(self, lane: Lane, verdict: Verdict, now: float, seconds: float, lag_seconds: float) -> Circuit:
         """A call of the lane has landed, and what its answer means tells the circuit how the API is."""
         circuit = self.sending if lane.state >= SENDING_FROM else self.opening
         is_first = lane.attempts <= 1 or lane.failed_in != circuit.closings
@@ -184,7 +182,7 @@ class Turns:
         """A call that outlived its assignment has ended: its session may go on in the assignment that came after."""
         del self._orphans[orphan.assignment.topic, orphan.assignment.partition, orphan.key]
         lane = successor.lanes.get(orphan.key) if successor is not None else None
-        if lane is not None and lane.waiting and not lane.is_queued:
+        if lane is not None and lane.waiting:  # not queued yet: it had to wait for this
             self.queue(lane)
 
     # --- time -----------------------------------------------------------------------------------------------------------------------

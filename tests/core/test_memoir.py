@@ -8,12 +8,14 @@ import msgspec
 import pytest
 
 from relay.core.assignment import Assignment
-from relay.core.events import ApiSessionId, Details, EventType, PlayerEvent, SessionKey
+from relay.core.events import ApiSessionId, Derived, Details, EventType, PlayerEvent, SessionKey
 from relay.core.inputs import Lost, NextEvent, Opened, Refused
-from relay.core.lane import Lane, State
+from relay.core.lane import Lane, Silence, State
 from relay.core.memoir import ASIDES_MAX, NoMemoir, read, restore, write
+from relay.core.playback import Playback
 from relay.core.reasons import Reason
 from relay.core.session import advance
+from relay.core.split import Letter, Split
 
 if TYPE_CHECKING:
     from conftest import Driver
@@ -166,6 +168,112 @@ def test_a_session_with_nothing_open_costs_few_bytes() -> None:
     assert rewritten(lane).playback is None
 
 
+FULL = (
+    b'{"v":1,"at":41,"done":41,"standing":"open","id":"the-id","route":"va6","start":{"p":{"is" : "start"},"m":{"x":"start"}},'
+    b'"chapter":{"p":{"is" : "chapter"},"m":{"x":"chapter"}},"brk":{"p":{"is" : "break"},"m":{"x":"break"}},'
+    b'"ad":{"p":{"is" : "ad"},"m":{"x":"ad"}},"states":{"mute":{"p":{"is" : "mute"},"m":{"x":"mute"}},"inFocus":{}},'
+    b'"playing":"pauseStart","playhead":12.5,"ts":1700000012500,"asides":[[40,"rejected"]],"untold":true,"told":2,'
+    b'"derived":{"p":1,"b":"play","d":"pauseStart"},"opened":1700000007.3,"silent":[1700000009.4,5,3.5],"suspended":true,"split":[42,1,2]}'
+)
+
+
+def said(word: bytes) -> Details:
+    """What somebody said with this."""
+    return Details(params=b'{"is" : "%s"}' % word, custom_metadata=b'{"x":"%s"}' % word)
+
+
+def busy_lane() -> Lane:
+    """A session of which there is something to say in each respect."""
+    lane = Lane(SessionKey("a"), Assignment("events", 0))
+    for offset in range(45):
+        lane.assignment.ledger.take(offset)
+    lane.state, lane.session_id, lane.route, lane.start = State.READY, ApiSessionId("the-id"), "va6", said(b"start")
+    lane.last_offset, lane.last_playhead, lane.last_ts = 41, 12.5, 1_700_000_012_500
+    memory = lane.playback = Playback()
+    memory.chapter, memory.ad_break, memory.ad, memory.playing = said(b"chapter"), said(b"break"), said(b"ad"), E.PAUSE_START
+    memory.states = {"mute": said(b"mute"), "inFocus": Details()}
+    lane.set_aside(40, Reason.REJECTED)
+    lane.is_untold, lane.told_count, lane.is_suspended = True, 2, True
+    lane.derived = Derived(phase=1, base="play", said="pauseStart")
+    lane.opened_at, lane.silence = 7.34, Silence(9.42, 5, 3.5)
+    lane.split = Split(42, 1, Letter.STORED)
+    return lane
+
+
+def test_a_memoir_keeps_its_form() -> None:
+    """What an earlier version has written is read after an update, and what this one writes by the relay that it replaces."""
+    epoch = 1_700_000_000.0
+    lane = busy_lane()
+    assert write(lane, epoch) == FULL
+    again = Lane(SessionKey("a"), Assignment("events", 0, generation=1))
+    restore(again, read(FULL), epoch)
+    assert again.silence is not None
+    assert (round(again.silence.since, 3), again.silence.ts, again.silence.playhead, again.silence.is_known) == (9.4, 5, 3.5, True)
+    assert (round(again.opened_at, 3), again.had_session) == (7.3, True)
+    assert again.playback is not None
+    assert lane.playback is not None
+    for name in ("chapter", "ad_break", "ad", "playing", "states"):
+        assert getattr(again.playback, name) == getattr(lane.playback, name), name
+    for name in ("session_id", "route", "start", "last_offset", "done_offset", "last_playhead", "last_ts", "asides", "derived"):
+        assert getattr(again, name) == getattr(lane, name), name
+    assert (again.is_untold, again.told_count, again.is_suspended) == (True, 2, True)
+    assert again.split is not None
+    assert (again.split.offset, again.split.done, again.split.letter) == (42, 1, Letter.STORED)
+
+
+@pytest.mark.parametrize(
+    ("state", "standing"),
+    [
+        (State.READY, "open"),
+        (State.COMPLETED, "completed"),
+        (State.LOST, "lost"),
+        (State.REFUSED, "refused"),
+        (State.ENDED, "ended"),
+        (State.PARKED, "parked"),
+    ],
+)
+def test_where_nothing_is_to_say_nothing_is_written(state: State, standing: str) -> None:
+    """A session is a few words then, and what is left out says nothing when it is read."""
+    lane = Lane(SessionKey("a"), Assignment("events", 0))
+    lane.state = state
+    assert write(lane, 5.0) == b'{"v":1,"at":-1,"done":-1,"standing":"%s"}' % standing.encode()
+    if standing in {"refused", "ended", "parked"}:
+        again = rewritten(lane)
+        for name in ("session_id", "route", "start", "playback", "asides", "derived", "split", "silence", "opened_at"):
+            assert getattr(again, name) == getattr(lane, name), name
+        for name in ("is_untold", "told_count", "is_suspended", "last_playhead", "last_ts", "last_offset", "done_offset"):
+            assert getattr(again, name) == getattr(lane, name), name
+
+
+@pytest.mark.parametrize("what", ["chapter", "ad_break", "ad", "states", "playing"])
+def test_whatever_is_open_by_itself_is_remembered(what: str) -> None:
+    """Though nothing else is."""
+    lane, full = busy_lane(), busy_lane().playback
+    lane.playback = Playback()
+    setattr(lane.playback, what, getattr(full, what))
+    again = rewritten(lane)
+    assert again.playback is not None
+    assert getattr(again.playback, what) == getattr(full, what)
+
+
+def test_when_an_api_session_was_opened_is_said_while_there_is_one() -> None:
+    """What was lost or ended has no age."""
+    lane = busy_lane()
+    lane.session_id, lane.state = None, State.LOST
+    assert read(write(lane, 5.0) or b"").opened == 0.0
+
+
+def test_a_letter_of_a_record_that_comes_again_is_no_matter() -> None:
+    """Of asides beyond what is done with, only that of the record that has left in part is believed."""
+    for split, asides in ((None, {5: Reason.REJECTED}), ([7, 1, 1], {5: Reason.REJECTED, 7: Reason.PARKED})):
+        lane = Lane(SessionKey("a"), Assignment("events", 0))
+        restore(lane, read(changed(asides=[[5, "rejected"], [7, "parked"]], split=split)))
+        assert lane.asides == asides
+    lane = Lane(SessionKey("a"), Assignment("events", 0))
+    restore(lane, read(changed(asides=[[6, "rejected"]])))
+    assert lane.asides is None
+
+
 GOOD = {"v": 1, "at": 5, "done": 5, "standing": "open", "id": "abc", "start": {"p": {"media.id": "x"}}}
 
 
@@ -200,6 +308,13 @@ def test_a_later_version_may_add_fields() -> None:
         changed(id="a b"),
         changed(standing="completed", id="x" * 129),
         changed(playing="ping pong"),
+        changed(derived={"b": "ping"}),
+        changed(derived={"d": "ping"}),
+        changed(split=[7, 1, 1]),
+        changed(split=[7, 1, 1], asides=[[6, "rejected"]]),
+        changed(split=[7, 0, 2]),
+        changed(split=[7, 1, 9]),
+        changed(standing="ended", id=None, start=None, ad={"m": 5}),
         changed(states=[]),
         changed(at=1.5),
     ],

@@ -11,6 +11,7 @@ from relay.core.events import ApiSessionId, EventType, SessionKey
 from relay.core.inputs import Accepted, Assigned, Lost, Misconfigured, Opened, Refused, TryAgain
 from relay.core.lane import Lane, State
 from relay.core.ledger import Ledger
+from relay.core.memoir import read, write
 from relay.core.pressure import Limits
 
 if TYPE_CHECKING:
@@ -154,6 +155,20 @@ def test_a_session_whose_old_call_ended_before_its_event_came_goes_at_once(drive
     driver.assign(from_offset=1)
     driver.answer(TryAgain("timeout"))
     driver.arrive("a", E.SESSION_START)
+    assert len(driver.flying) == 1
+
+
+def test_a_session_that_was_taken_up_and_says_nothing_waits_for_no_old_call(driver: Driver) -> None:
+    """When that ends there is nothing to send; the next event goes at once."""
+    lane = driver.open()
+    driver.arrive("a", E.PING)
+    memoir = read(write(lane) or b"")
+    driver.revoke()
+    driver.assign(from_offset=1)
+    driver.router.restore(driver.assignment, SessionKey("a"), memoir, driver.now)
+    driver.answer(TryAgain("timeout"))
+    assert driver.flying == []
+    driver.arrive("a", E.PING)
     assert len(driver.flying) == 1
 
 

@@ -33,7 +33,6 @@ from hypothesis import settings
 from judges import ELSEWHERE, KILLED, PYTEST, SUITES, SURVIVED, Test, Warm, judge_cold, silence, source_of
 
 ROOT: Final = Path(__file__).resolve().parents[2]
-CORE: Final = ROOT / "relay" / "core"
 EXPLAINED: Final = Path(__file__).with_name("survivors.toml")
 LEFT_OUT: Final = shutil.ignore_patterns(".*", "__pycache__", "*.egg-info", "build", "dist", "target")
 
@@ -146,7 +145,7 @@ def mentioned_in(node: ast.AST) -> set[str]:
 @cache
 def statements() -> list[tuple[set[str], set[str]]]:
     """What the modules of the core give names to when they are imported: these, and the names that stand there."""
-    trees = [ast.parse(path.read_text("utf-8")) for path in CORE.glob("*.py")]
+    trees = [ast.parse(path.read_text("utf-8")) for path in source_of("").parent.glob("*.py")]
     return [(named_by(node), mentioned_in(node)) for tree in trees for node in tree.body if isinstance(node, ast.Assign | ast.AnnAssign)]
 
 
@@ -155,7 +154,7 @@ def functions() -> list[tuple[str, range, set[str]]]:
     """The functions of the core: module, lines, and the names that stand there."""
     return [
         (path.stem, range(node.body[0].lineno, (node.end_lineno or node.lineno) + 1), mentioned_in(node))
-        for path in CORE.glob("*.py")
+        for path in source_of("").parent.glob("*.py")
         for node in ast.walk(ast.parse(path.read_text("utf-8")))
         if isinstance(node, ast.FunctionDef)
     ]

@@ -65,7 +65,7 @@ def run(settings: Settings) -> int:
 
 def _seldom_look_for_garbage() -> None:
     """Events hold no cycles; that Python looks for some among them all the time took a thirtieth of all CPU."""
-    gc.set_threshold(20_000, 20, 20)
+    gc.set_threshold(20_000, 10, 5)
     gc.freeze()  # what is imported by now stays: no look at it
 
 

@@ -295,12 +295,13 @@ class Connection(asyncio.Protocol):
         """The socket is closed, whoever closed it."""
         self._retire()
         self._owner.lost(self)
-        if self._hear is None:
-            return
-        if exc is None and self._status and self._ends_with_connection():
-            self._finish(may_go_on=False)
-        else:
-            self.fail(self._what_went_wrong(exc))
+        if self._hear is not None:
+            if exc is None and self._status and self._ends_with_connection():
+                self._finish(may_go_on=False)
+            else:
+                self.fail(self._what_went_wrong(exc))
+        self._wire = None
+        del self._parser  # it holds this connection, and the socket does: what is over must not wait for the garbage collector
 
     def _what_went_wrong(self, exc: Exception | None) -> httpx.TransportError:
         if exc is None:

@@ -1,13 +1,17 @@
 """Connections: used again, closed in time, bounded in number, and never leaked, whatever becomes of the requests."""
 
 import asyncio
+import gc
 import random
+import ssl
 from collections.abc import Coroutine
 from typing import Any
 
 import httpx
 import pytest
 
+from relay.api.connection import Connection
+from relay.api.tls import TlsLayer
 from relay.api.transport import NOT_SENT
 
 NO_CONTENT = b"HTTP/1.1 204 No Content\r\n\r\n"
@@ -325,3 +329,31 @@ def test_closing_ends_what_is_under_way(carrier: Any, serve: Any) -> None:
                 await carrier.post(transport, server.url)
 
     carrier.run(test())
+
+
+@pytest.mark.parametrize("is_secure", [False, True])
+def test_what_is_over_is_freed_at_once(
+    only_ours: Any, serve: Any, server_tls: ssl.SSLContext, client_tls: ssl.SSLContext, *, is_secure: bool
+) -> None:
+    """A connection that is lost does not wait for the garbage collector, which comes by seldom."""
+
+    async def script(peer: Any) -> None:
+        await peer.read()
+        await peer.write(b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n")
+
+    def left() -> int:
+        return sum(isinstance(thing, Connection | TlsLayer) for thing in gc.get_objects())
+
+    async def test() -> None:
+        gc.collect()
+        before = left()
+        gc.disable()
+        try:
+            async with serve(script, tls=server_tls if is_secure else None) as server, only_ours.transport(tls=client_tls) as transport:
+                for _ in range(5):
+                    assert (await only_ours.post(transport, server.url)).status_code == 204
+                await server.until(lambda: left() == before, "all of them are gone")
+        finally:
+            gc.enable()
+
+    only_ours.run(test())

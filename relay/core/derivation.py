@@ -85,7 +85,7 @@ class _Deriving:
             return
         if self.state.phase != OPEN:
             self._take_outside(fact)
-            if self.state.phase != OPEN or fact.kind == TICK:
+            if self.state.phase != OPEN:
                 return
         self._take_inside(fact)
         if len(self.events) == count:
@@ -123,7 +123,6 @@ class _Deriving:
         playhead, ts = self.state.seen, self.state.seen_at
         self._close_all(playhead, ts)
         self._say(E.SESSION_END, playhead=playhead, ts=ts)
-        self.state.phase = ENDED
 
     # --- while it is open ---------------------------------------------------------------------------------------------------------------
 
@@ -281,7 +280,7 @@ def _is_another_session(state: Derived, event: PlayerEvent, rules: StateRules) -
         return True
     if not rules.ends_on_new_media or not state.media:
         return False
-    media = _media_of(event.start.params if event.start is not None else event.params if event.event_type is E.SESSION_START else b"")
+    media = _media_of(event.start.params) if event.start is not None else ""
     return bool(media) and media != state.media
 
 

@@ -178,7 +178,7 @@ class Sequencing:
         count, highest = 0, sequence.highest
         has_numbers = self._order.sequence_header is not None
         for one in held:
-            is_start = highest < 0 and one.events[0].event_type is EventType.SESSION_START
+            is_start = one.events[0].event_type is EventType.SESSION_START
             if not is_start and not (has_numbers and one.place == highest + 1):
                 break
             count, highest = count + 1, one.place

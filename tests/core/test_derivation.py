@@ -104,6 +104,8 @@ def said(*words: str, rules: StateRules | None = None, seconds: float = 1.0) -> 
         ("play ad:1 adSkip ad:1 chapter:1 chapterSkip", "sessionStart play adStart play adSkip adStart play chapterStart chapterSkip"),
         ("play ad:1 end", "sessionStart play adStart play adSkip sessionEnd"),
         ("play done start", "sessionStart play sessionComplete sessionEnd sessionStart"),
+        ("buffer ad:1 buffered", "sessionStart bufferStart adStart bufferStart play"),
+        ("play chapter:1 chapterComplete chapterComplete chapter:1", "sessionStart play chapterStart chapterComplete chapterStart"),
         (
             "play chapter:1 break:1 ad:1 end",
             "sessionStart play chapterStart adBreakStart adStart play adSkip adBreakComplete chapterSkip sessionEnd",
@@ -129,7 +131,19 @@ def test_pings_follow_from_event_time() -> None:
     assert said("play", *["tick"] * 9, "pause", *["tick"] * 10) == "sessionStart play pauseStart ping"
     assert said("play", "@60", "tick") == "sessionStart play ping"
     assert said("play", *["tick"] * 30, rules=StateRules(ping_milliseconds=0)) == "sessionStart play"
+    assert said("play", *["play"] * 30, rules=StateRules(ping_milliseconds=0)) == "sessionStart play"
     assert said("play", "ping", "tick", "ping") == "sessionStart play ping ping"
+    assert said("play", "@8", "ping", "tick", "tick") == "sessionStart play ping"
+    assert said("@1000", "tick", "tick", "tick") == "sessionStart"
+    assert said("@1000", "play", "play", "play") == "sessionStart play"
+
+
+def test_a_tick_is_a_fact_among_others() -> None:
+    """What stands beside it in its record is heard; and it begins a session as any other fact."""
+    state, events = derive(Derived(), (fact("tick", 1),), StateRules())
+    assert [str(event.event_type) for event in events] == ["sessionStart"]
+    _, events = derive(state, (fact("tick", 2), fact("pause", 2)), StateRules())
+    assert [str(event.event_type) for event in events] == ["pauseStart"]
 
 
 def test_silence_ends_a_session_where_it_was_last_seen() -> None:
@@ -240,6 +254,15 @@ def test_what_a_memoir_says_of_a_session_is_understood_after_an_update(phase: in
     """New, open, completed, ended: 0 to 3, for memoirs lie in Kafka."""
     _, events = derive(Derived(phase=phase, media="film"), (fact(word, 0),), StateRules())
     assert [str(event.event_type) for event in events] == expected
+
+
+def test_a_memoir_says_it_in_the_same_figures() -> None:
+    """As it is read."""
+    state, phases = Derived(), [0]
+    for second, word in enumerate(("play", "done", "end")):
+        state, _ = derive(state, (fact(word, second),), StateRules())
+        phases.append(state.phase)
+    assert phases == [0, 1, 2, 3]
 
 
 @pytest.mark.parametrize(

@@ -209,7 +209,7 @@ def _holds_objects(said: _Said | None) -> bool:
 def _between(lane: Lane) -> str | None:
     """One session is over and the next is not open yet: a restart must know that, and what of their record has left."""
     is_next_a_start = bool(lane.waiting) and lane.waiting[0].event_type is EventType.SESSION_START
-    had_another = lane.had_session or (lane.split is not None and lane.split.done > 0)
+    had_another = lane.had_session or lane.split is not None
     return "ended" if is_next_a_start and had_another else None
 
 

@@ -23,6 +23,15 @@ def test_the_next_head_has_a_fresh_start(lane: Lane) -> None:
     assert [event.record for event in lane.waiting] == [Record(6)]
 
 
+def test_nothing_is_held_against_a_new_session(lane: Lane) -> None:
+    """Neither tries nor failures, of whatever kind, and nothing that went wrong in any time between two outages."""
+    assert (lane.attempts, lane.strikes, lane.failures, lane.openings, lane.held_since) == (0, 0, 0, 0, 0.0)
+    assert (lane.failed_cause, lane.failed_status) == ("", 0)
+    assert lane.failed_in < 0
+    assert lane.latest_ts < 0, "whatever comes first is not late"
+    assert lane.sent_offset < 0
+
+
 def test_an_event_that_comes_again_does_not_lead_back(lane: Lane) -> None:
     """Its place in the log is behind those that have left already."""
     lane.waiting = [PlayerEvent(EventType.PING, 1, 2, record=Record(offset)) for offset in (5, 3)]

@@ -11,7 +11,7 @@ from relay.core.assignment import Assignment
 from relay.core.events import ApiSessionId, Derived, Details, EventType, PlayerEvent, SessionKey
 from relay.core.inputs import Lost, NextEvent, Opened, Refused
 from relay.core.lane import Lane, Silence, State
-from relay.core.memoir import ASIDES_MAX, NoMemoir, read, restore, write
+from relay.core.memoir import ASIDES_MAX, NoMemoir, read, restore, start_of, write
 from relay.core.playback import Playback
 from relay.core.reasons import Reason
 from relay.core.session import advance
@@ -95,6 +95,49 @@ def test_a_session_that_was_never_open_has_no_memoir(state: State) -> None:
     lane = Lane(SessionKey("a"), Assignment("events", 0))
     lane.state = state
     assert write(lane) is None
+
+
+@pytest.mark.parametrize(
+    ("had_session", "has_split", "kind", "is_told"),
+    [
+        (True, False, E.SESSION_START, True),
+        (False, True, E.SESSION_START, True),
+        (False, False, E.SESSION_START, False),
+        (True, False, E.PING, False),
+    ],
+)
+def test_between_two_sessions_it_is_known_that_the_first_is_over(
+    kind: EventType, *, had_session: bool, has_split: bool, is_told: bool
+) -> None:
+    """Before a start, where there was another or something of its record has left; what comes again from a replay says nothing."""
+    lane = Lane(SessionKey("a"), Assignment("events", 0))
+    lane.state, lane.had_session = State.OPENING, had_session
+    lane.waiting = [PlayerEvent(kind, 1.0, 1)]
+    lane.split = Split(5, 1) if has_split else None
+    written = write(lane)
+    assert (written is not None) is is_told
+    assert written is None or read(written).standing == "ended"
+
+
+def test_a_memoir_promises_no_more_before_its_place_was_read_again() -> None:
+    """What lies between was not done with, by the word of the memoir before: it comes again, and until then nobody knows of it."""
+    lane = full_lane(State.READY)
+    lane.last_offset, lane.done_offset = 9, 5
+    for end in range(11):
+        written = read(write(lane) or b"")
+        assert (written.at, written.done) == (9, 5 if end <= 9 else 9)
+        lane.assignment.ledger.take(end)
+        lane.assignment.ledger.finish(end)
+
+
+@pytest.mark.parametrize("offset", [40, 41, 42])
+def test_a_record_that_is_done_with_has_not_left_in_part(offset: int) -> None:
+    """A mapping that found more in it once is of no interest any more."""
+    lane = full_lane(State.READY)
+    lane.split = Split(offset, 1)
+    for taken in range(43):
+        lane.assignment.ledger.take(taken)
+    assert read(write(lane) or b"").split == (None if offset <= lane.last_offset else (42, 1, 0))
 
 
 def promised(driver: Driver, key: str = "a") -> tuple[int, int, list[tuple[int, Reason]]]:
@@ -245,6 +288,12 @@ def test_where_nothing_is_to_say_nothing_is_written(state: State, standing: str)
             assert getattr(again, name) == getattr(lane, name), name
 
 
+def test_what_a_start_said_is_known_from_a_memoir() -> None:
+    """Then the API has accepted it; of a session that is over nobody knows."""
+    assert start_of(read(FULL)) == said(b"start")
+    assert start_of(read(b'{"v":1,"at":5,"done":5,"standing":"ended"}')) is None
+
+
 @pytest.mark.parametrize("what", ["chapter", "ad_break", "ad", "states", "playing"])
 def test_whatever_is_open_by_itself_is_remembered(what: str) -> None:
     """Though nothing else is."""
@@ -308,6 +357,7 @@ def test_a_later_version_may_add_fields() -> None:
         changed(id="a b"),
         changed(standing="completed", id="x" * 129),
         changed(playing="ping pong"),
+        changed(standing="completed", start=None),
         changed(derived={"b": "ping"}),
         changed(derived={"d": "ping"}),
         changed(split=[7, 1, 1]),

@@ -278,7 +278,8 @@ def test_a_while_ago_is_read() -> None:
 def test_on_a_real_kafka_it_begins_at_a_moment_and_leaves_no_trace(real_kafka: str) -> None:
     """Partitions without a record since then begin at their end; no group comes of it."""
     quiet = {"bootstrap.servers": real_kafka, "logger": logging.getLogger("tests.silent")}
-    admin, producer, topic = AdminClient(quiet), Producer(quiet), f"tap-{time.time_ns()}"
+    ordered = {**quiet, "max.in.flight.requests.per.connection": 1}
+    admin, producer, topic = AdminClient(quiet), Producer(ordered), f"tap-{time.time_ns()}"
     admin.create_topics([NewTopic(topic, 2, 1)])[topic].result(20)
     for number in range(10):
         producer.produce(topic, key=b"k", value=b"%d" % number, partition=0, timestamp=1_700_000_000_000 + number)

@@ -38,7 +38,8 @@ class Kafka:
         self.is_real = is_real
         quiet = {"bootstrap.servers": bootstrap, "logger": logging.getLogger("tests.silent")}
         self.admin = AdminClient(quiet)
-        self.producer = Producer({**quiet, "linger.ms": 1, "message.max.bytes": 15_000_000})
+        # One request at a time: with several, one that a new topic's leader refused comes after the next.
+        self.producer = Producer({**quiet, "linger.ms": 1, "message.max.bytes": 15_000_000, "max.in.flight.requests.per.connection": 1})
         self._count = 0
 
     def name(self) -> str:

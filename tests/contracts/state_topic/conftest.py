@@ -30,7 +30,9 @@ class Kafka:
         self.bootstrap = bootstrap
         self.embedded = embedded
         self.admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0})
-        self.producer = Producer({"bootstrap.servers": bootstrap, "log_level": 0, "linger.ms": 1})
+        self.producer = Producer(
+            {"bootstrap.servers": bootstrap, "log_level": 0, "linger.ms": 1, "max.in.flight.requests.per.connection": 1}
+        )
         self._unused = list(EMBEDDED_TOPICS)
 
     def new_topic(self, partitions: int = 4, **config: str) -> str:

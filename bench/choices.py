@@ -23,6 +23,7 @@ from typing import Final
 
 import compare
 import running
+from processes import Process
 
 ADMIN_PORT: Final = 18_992
 HERE: Final = Path(__file__).resolve().parent
@@ -81,14 +82,13 @@ class Stage:
             extra = dict(choice.told) | ({"RELAY_ADMIN__PORT": str(ADMIN_PORT)} if choice.scrapes else {})
             if choice.collects:
                 extra |= {"RELAY_TRACING__ENDPOINT": stack.enter_context(collector()), "RELAY_TRACING__SAMPLE_RATIO": "0.01"}
-            processes: list[running.Process] = []
+            processes: list[Process] = []
             for number, topic in enumerate(topics):
                 told = compare.environment("relay", self.shape, self.bootstrap, topic, api) | extra
                 log = self.folder / f"{name}-{number}.log"
                 processes.append(stack.enter_context(running.relay(told, log, change=choice.change)))
             scraper = Scraper() if choice.scrapes else None
-            first, last = self.shape.events // 10, self.shape.events * 9 // 10
-            return running.between(api, processes, first, last, meanwhile=scraper)
+            return running.between(api, processes, *self.shape.counted(self.shape.events), meanwhile=scraper)
 
 
 class Scraper:

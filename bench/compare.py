@@ -15,7 +15,6 @@ import json
 import os
 import random
 import shutil
-import signal
 import ssl
 import subprocess
 import sys
@@ -30,13 +29,13 @@ from typing import Any, Protocol
 
 from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient, NewTopic
+from processes import cpu_seconds, rss_mib, started, until
 from report import Result, Turn, keep, table
 
 HERE = Path(__file__).resolve().parent
 PEERS = HERE / "peers"
 KAFKA = HERE.parent / "tests" / "kafka" / "kafka.sh"
 BUILT = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "relay-bench"
-DEADLINE_SECONDS = 240.0
 BIG_QUEUE = {"queue.buffering.max.messages": 1_000_000}
 SLOW_PEERS = {"naive", "httpx"}
 SLOW_EVENTS = 6_000  # what they are given to do: at their pace a whole topic would take an hour, and 100,000 sessions as long to open
@@ -190,48 +189,20 @@ def environment(peer: str, shape: Shape, bootstrap: str, topic: str, api: Counts
 def turn(peer: str, shape: Shape, bootstrap: str, topic: str, folder: Path, *, api: Counts | None = None) -> Turn:  # noqa: PLR0913
     """One peer over one topic."""
     api = api or Api(shape, folder)
-    log = (folder / f"{shape.name}-{peer}.log").open("w")
-    process = subprocess.Popen(command(peer), env=environment(peer, shape, bootstrap, topic, api), stdout=log, stderr=log)
     events = min(shape.events, SLOW_EVENTS) if peer in SLOW_PEERS else shape.events
+    log = folder / f"{shape.name}-{peer}.log"
     try:
-        beginning, end = shape.counted(events)
-        begun = _wait(api, process, beginning)
-        first = (time.monotonic(), cpu_seconds(process.pid), cpu_seconds(api.pid))
-        ended = _wait(api, process, end)
-        last = (time.monotonic(), cpu_seconds(process.pid), cpu_seconds(api.pid))
-        done = ended - begun
-        return Turn((last[1] - first[1]) / done * 1e6, done / (last[0] - first[0]), (last[2] - first[2]) / done * 1e6, rss_mib(process.pid))
+        with started(command(peer), environment(peer, shape, bootstrap, topic, api), log) as process:
+            beginning, end = shape.counted(events)
+            begun = until(api.taken, [process], lambda taken: taken >= beginning)
+            first = (time.monotonic(), cpu_seconds(process.pid), cpu_seconds(api.pid))
+            ended = until(api.taken, [process], lambda taken: taken >= end)
+            last = (time.monotonic(), cpu_seconds(process.pid), cpu_seconds(api.pid))
+            done = ended - begun
+            cost, of_server = ((last[one] - first[one]) / done * 1e6 for one in (1, 2))
+            return Turn(cost, done / (last[0] - first[0]), of_server, rss_mib(process.pid))
     finally:
-        process.send_signal(signal.SIGTERM)
-        try:
-            process.wait(15)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-        log.close()
         api.close()
-
-
-def _wait(api: Counts, process: "subprocess.Popen[bytes]", count: int) -> int:
-    deadline = time.monotonic() + DEADLINE_SECONDS
-    while (taken := api.taken()) < count:
-        if process.poll() is not None:
-            raise SystemExit(f"{process.args} ended by itself with {process.returncode}; its log is kept")
-        if time.monotonic() > deadline:
-            raise SystemExit(f"{process.args} delivered {taken} of {count} within {DEADLINE_SECONDS:.0f} s; its log is kept")
-        time.sleep(0.05)
-    return taken
-
-
-def cpu_seconds(pid: int) -> float:
-    """CPU time of a process so far, its threads included."""
-    fields = Path(f"/proc/{pid}/stat").read_text("ascii").rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
-def rss_mib(pid: int) -> float:
-    """Memory of a process."""
-    return int(Path(f"/proc/{pid}/statm").read_text("ascii").split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
 def produce(bootstrap: str, shape: Shape) -> str:

@@ -25,6 +25,7 @@ import compare
 import running
 from confluent_kafka import OFFSET_BEGINNING, Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
+from processes import cpu_seconds, until
 
 SESSIONS: Final = 2_000
 PARTITIONS: Final = 12
@@ -111,9 +112,9 @@ def measure(bootstrap: str, folder: Path, *, kind: str, crowd: str, rate: int, s
                 producer.produce(topic, value, key=key)
             producer.flush()
             running.wait(api, [process], SESSIONS)
-            began, before = time.monotonic(), compare.cpu_seconds(process.pid)
+            began, before = time.monotonic(), cpu_seconds(process.pid)
             count = speak(producer, topic, crowd=crowd, rate=rate, seconds=seconds)
-            cores = (compare.cpu_seconds(process.pid) - before) / (time.monotonic() - began)
+            cores = (cpu_seconds(process.pid) - before) / (time.monotonic() - began)
             running.wait(api, [process], SESSIONS + count + int(rate * WARM_UP_SECONDS))
         found = api.account()["latencies"]
         return [row(kind, rate, name, found[name], cores) for name in sorted(found)]
@@ -146,7 +147,7 @@ def bare(bootstrap: str, *, rate: int, seconds: float) -> Row:
     thread.start()
     producer = Producer({"bootstrap.servers": bootstrap, **QUEUE})
     count = speak(producer, topic, crowd="uniform", rate=rate, seconds=seconds)
-    running.until(lambda: len(late), [], lambda found: bool(found >= count))
+    until(lambda: len(late), [], lambda found: bool(found >= count))
     has_ended.set()
     thread.join()
     consumer.close()

@@ -6,24 +6,19 @@ In: a shape, a topic, an API server. Out: a process that is stopped at the end, 
 import json
 import os
 import platform
-import signal
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Final
 
 import compare
 from confluent_kafka import libversion
+from processes import Process, cpu_seconds, rss_mib, started, until
 
 HERE: Final = Path(__file__).resolve().parent
-DEADLINE_SECONDS: Final = 240.0
-LOOK_SECONDS: Final = 0.05
-Process = subprocess.Popen[bytes]
-Seen = TypeVar("Seen")
 
 
 @dataclass(frozen=True)
@@ -41,17 +36,8 @@ def relay(told: Mapping[str, str], log: Path, *, change: str = "") -> Iterator[P
     """Start a relay with this environment, perhaps one of `changed.py`; stop it at the end."""
     command = [sys.executable, str(HERE / "changed.py"), change] if change else [sys.executable, "-m", "relay", "run"]
     root = os.pathsep.join([str(HERE.parent), *filter(None, [os.environ.get("PYTHONPATH")])])
-    with log.open("w") as out:
-        process = subprocess.Popen(command, env=os.environ | told | {"PYTHONPATH": root}, stdout=out, stderr=out)
-        try:
-            yield process
-        finally:
-            process.send_signal(signal.SIGTERM)
-            try:
-                process.wait(20)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+    with started(command, os.environ | told | {"PYTHONPATH": root}, log) as process:
+        yield process
 
 
 def wait(api: compare.Counts, processes: list[Process], count: int) -> int:
@@ -59,24 +45,11 @@ def wait(api: compare.Counts, processes: list[Process], count: int) -> int:
     return until(api.taken, processes, lambda taken: taken >= count)
 
 
-def until(look: Callable[[], Seen], processes: list[Process], is_there: Callable[[Seen], bool]) -> Seen:
-    """Look until it is there, while the processes live."""
-    deadline = time.monotonic() + DEADLINE_SECONDS
-    while not is_there(found := look()):
-        for process in processes:
-            if process.poll() is not None:
-                raise SystemExit(f"{process.args!r} ended by itself with {process.returncode}; its log is kept")
-        if time.monotonic() > deadline:
-            raise SystemExit(f"still waiting after {DEADLINE_SECONDS:.0f} s; the last that was seen: {found}")
-        time.sleep(LOOK_SECONDS)
-    return found
-
-
 def between(api: compare.Counts, processes: list[Process], first: int, last: int, *, meanwhile: Callable[[], None] | None = None) -> Used:
     """What the processes used together from the first count to the last."""
 
     def cpu() -> float:
-        return sum(compare.cpu_seconds(process.pid) for process in processes)
+        return sum(cpu_seconds(process.pid) for process in processes)
 
     def look() -> int:
         if meanwhile is not None:
@@ -87,7 +60,7 @@ def between(api: compare.Counts, processes: list[Process], first: int, last: int
     began, before = time.monotonic(), cpu()
     ended = until(look, processes, lambda taken: taken >= last)
     seconds, used = time.monotonic() - began, cpu() - before
-    memory = sum(compare.rss_mib(process.pid) for process in processes)
+    memory = sum(rss_mib(process.pid) for process in processes)
     return Used(used / (ended - begun) * 1e6, (ended - begun) / seconds, used / seconds, memory)
 
 

@@ -19,6 +19,7 @@ from typing import Any, Final
 
 import compare
 import running
+from processes import until
 
 FAIL_EVERY: Final = 100
 FIGURES: Final = ("microseconds_per_event", "events_per_second")
@@ -53,7 +54,7 @@ def one_failing(bootstrap: str, topic: str, shape: compare.Shape, folder: Path, 
     try:
         told = compare.environment("relay", shape, bootstrap, topic, api)
         with running.relay(told, folder / "failing.log") as process:
-            return running.between(api, [process], shape.events // 10, shape.events * 9 // 10)
+            return running.between(api, [process], *shape.counted(shape.events))
     finally:
         api.close()
 
@@ -88,7 +89,7 @@ def one_slow(bootstrap: str, topic: str, shape: compare.Shape, folder: Path, buf
         told |= {"BENCH_NOTES": str(notes), "RELAY_LIMITS__BUFFER_EVENTS_MAX": str(buffer)}
         with running.relay(told, folder / f"slow-{buffer}.log", change="statistics") as process:
             running.wait(api, [process], shape.events)
-            return running.until(noted, [process], lambda found: found["records"] >= shape.events) | {"buffer": float(buffer)}
+            return until(noted, [process], lambda found: found["records"] >= shape.events) | {"buffer": float(buffer)}
     finally:
         api.close()
 

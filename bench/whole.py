@@ -22,6 +22,7 @@ from pathlib import Path
 
 from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient, NewTopic
+from processes import cpu_seconds
 
 from relay.sandbox.crowd import crowd
 from relay.sandbox.shapes import Shape
@@ -57,12 +58,6 @@ def produce(bootstrap: str, topic: str, *, events: int, sessions: int) -> int:
             break
     producer.flush()
     return count
-
-
-def cpu_seconds(pid: int) -> float:
-    """CPU time of a process so far."""
-    fields = Path(f"/proc/{pid}/stat").read_text("ascii").rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def delivered(port: int) -> float:

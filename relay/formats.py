@@ -1,7 +1,7 @@
 """The decoder that the operator has chosen: for plain JSON nothing more, for the rest a client of the schema registry and its formats.
 
-In: the settings of the input. Out: a decoder, and the schemas that it rests on. It reads settings, those of one
-group.
+In: the settings of the input. Out: a decoder, and the schemas that it rests on. It reads settings:
+those of one group.
 """
 
 import asyncio

@@ -3,10 +3,14 @@
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))  # modules of the folders here serve tests, also those of others
+
 
 SCRIPT = Path(__file__).parent / "kafka" / "kafka.sh"
 PROPERTIES = {

@@ -126,10 +126,9 @@ class TlsLayer(asyncio.Protocol):
             self._flush()
             return False
         except ssl.SSLError as error:
-            self._flush()  # the alert: who operates the server learns why
             if not self.verified.done():
                 self.verified.set_exception(error)
-            self.close()
+            self.close()  # the alert goes out before: who operates the server learns why
             return False
         self._flush()
         self._is_verified = True

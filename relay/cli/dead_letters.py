@@ -86,6 +86,7 @@ def _list(desk: Desk, arguments: argparse.Namespace) -> int:
     from relay.letters.shapes import listed
     from relay.letters.stored import StoredLetter
     from relay.observe.logs import hashed
+    from relay.observe.moments import written
 
     choice, done = _choice(arguments), desk.replayed()
     meant = (
@@ -105,7 +106,8 @@ def _list(desk: Desk, arguments: argparse.Namespace) -> int:
         again = f"  round {letter.round}" if letter.round else ""
         mark = "  replayed" if is_replayed else ""
         detail = f"  {letter.detail}" if arguments.unmasked and letter.detail else ""
-        print(f"{place:12}  {_time(letter.set_aside_at)}  {letter.reason:20}  {shape['session'] or '-'}  {source}{again}{mark}{detail}")
+        since = written(letter.set_aside_at, to_the="seconds")
+        print(f"{place:12}  {since}  {letter.reason:20}  {shape['session'] or '-'}  {source}{again}{mark}{detail}")
     return 0
 
 
@@ -244,10 +246,3 @@ def _moment(text: str) -> int:
     except (ValueError, OverflowError):
         raise argparse.ArgumentTypeError("expected a time as 2024-05-01T12:00, or 90m, 2h, 3d ago") from None
     return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000)
-
-
-def _time(milliseconds: int) -> str:
-    try:
-        return datetime.fromtimestamp(milliseconds / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    except (OverflowError, ValueError, OSError):
-        return f"{milliseconds} ms"  # no calendar goes so far

@@ -7,7 +7,6 @@ otherwise, a session by the name that logs have for it. Types, playheads and tim
 """
 
 from collections.abc import Collection, Iterator
-from datetime import UTC, datetime
 from typing import Final, NamedTuple, Protocol, TypeAlias, cast
 
 import msgspec
@@ -16,6 +15,7 @@ from relay.core.events import Facts, Nothing, PlayerEvent, Record, Said, Session
 from relay.input.decoding import Unreadable
 from relay.observe.faults import Faults
 from relay.observe.logs import hashed
+from relay.observe.moments import written
 
 Json: TypeAlias = dict[str, object]
 UNKNOWN_NAMES: Final = "*"
@@ -81,7 +81,7 @@ class Lines:
 
     def of(self, topic: str, partition: int, record: Record) -> Iterator[Line]:
         """What a record says: a line for each event. Raises `Awaited` when it must be read again later."""
-        line = Line(_moment(record.timestamp_ms), topic, partition, record.offset)
+        line = Line(written(record.timestamp_ms), topic, partition, record.offset)
         try:
             key, said = self._reader.read(record)
         except Unreadable as unreadable:
@@ -139,13 +139,6 @@ class Lines:
         shown: Json = {name: _kind(value) for name, value in members.items() if name in self._words}
         unknown = len(members) - len(shown)
         return shown | ({UNKNOWN_NAMES: f"{unknown} more"} if unknown else {})
-
-
-def _moment(milliseconds: int) -> str:
-    try:
-        return datetime.fromtimestamp(milliseconds / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    except (OverflowError, ValueError, OSError):
-        return f"{milliseconds} ms"  # a producer that mistakes the unit writes times beyond any calendar
 
 
 def _kind(value: object) -> str:

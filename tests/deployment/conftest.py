@@ -1,16 +1,12 @@
 """What the tests of chart, image and alerts share: tools that may be missing, and the chart as it is rendered."""
 
 import subprocess
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-
-sys.path.insert(0, str(Path(__file__).parents[1]))  # the modules of this folder serve its tests
-
 from deployment.tooling import CHART, NAMESPACE, ROOT, Render, Run, find
 
 

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 from typing import Any, Final
 
 import pytest
+from hostile.tampering import places, replaced
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -73,24 +74,6 @@ odd_values = st.one_of(
         [10**30, -(10**400), 2**63, -1, 1.7e308, "../x", "a\r\nX-Evil: 1", "play", "sessionEnd", "open", "lost", [], {}, [[]], "x" * 129]
     ),
 )
-
-
-def replaced(value: Any, path: tuple[Any, ...], new: Any) -> Any:
-    """The same with something else at a place."""
-    if not path:
-        return new
-    copy = dict(value) if isinstance(value, dict) else list(value)
-    copy[path[0]] = replaced(value[path[0]], path[1:], new)
-    return copy
-
-
-def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
-    """Every place in it."""
-    found = [path]
-    members = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-    for name, member in members:
-        found += places(member, (*path, name))
-    return found
 
 
 class Bench:

@@ -9,9 +9,6 @@ from random import Random
 from typing import Any
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parents[1]))  # the modules of this folder serve the tests and `bench/endurance.py` alike
-
 from system.cluster import Cluster
 from system.rig import Rig
 

@@ -138,5 +138,9 @@ def _checksum(body: bytes | bytearray) -> bytes:
 
 
 def _inflate(packed: bytes) -> bytes:
-    """No more than a receipt can hold, whatever the text claims: what is longer lacks its checksum then."""
-    return zlib.decompressobj().decompress(packed, TEXT_LENGTH_MAX * 64)
+    """No more than a receipt can hold, whatever the text claims."""
+    inflater = zlib.decompressobj()
+    plain = inflater.decompress(packed, TEXT_LENGTH_MAX * 64)
+    if not inflater.eof:
+        raise NoReceipt("it is cut short, or it holds more than any receipt")
+    return plain

@@ -161,6 +161,7 @@ def checked(body: bytes) -> bytes:
         "r" + b64encode(b"123").decode(),
         "z" + b64encode(b"not deflated").decode(),
         "z" + b64encode(zlib.compress(b"\0" * 10_000_000)).decode(),
+        "z" + b64encode(zlib.compress(checked(b"\x01\x01"))[:-1]).decode(),  # all is there but the end of the end
         "q" + b64encode(checked(b"\x01\x01")).decode(),
         "r" + b64encode(checked(b"\xff" * 11 + b"\x01\x01")).decode(),  # a run longer than any log
     ],

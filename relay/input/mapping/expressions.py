@@ -99,6 +99,8 @@ def _guarded(evaluate: Evaluate) -> Evaluate:
             return evaluate(value)
         except JMESPathError as error:
             raise Failed(_one_line(error)) from None
+        except (OverflowError, ValueError):  # an average beyond any float, the text of a sum that is longer than Python writes
+            raise Failed("a number is too large") from None
 
     return guarded
 

@@ -88,8 +88,9 @@ class MappedInput:
     def _value(self, record: Record) -> dict[str, Any]:
         try:
             return _parse(self._json(record))
-        except msgspec.ValidationError:
-            raise Unreadable(Reason.INVALID_EVENT, "$: expected a JSON object") from None
+        except msgspec.ValidationError as error:
+            problem = "a number has too many digits" if "out of range" in str(error) else "expected a JSON object"
+            raise Unreadable(Reason.INVALID_EVENT, f"$: {problem}") from None
         except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
             raise Unreadable(Reason.NOT_JSON, str(error)) from None
 
@@ -108,7 +109,7 @@ class MappedInput:
             raise Unreadable(Reason.INVALID_EVENT, "playhead: there is no value; give it a default if that may be")
         try:
             return [(send.kind, one) for send in rule.sends for one in send.events(event, playhead, ts, record)]
-        except (Failed, Misfit, RecursionError, OverflowError) as failed:
+        except (Failed, Misfit, RecursionError) as failed:
             raise Unreadable(Reason.INVALID_EVENT, f"{rule.where}: {failed}") from None
 
     def _ts(self, event: Any, record: Record) -> int:
@@ -118,7 +119,7 @@ class MappedInput:
             if found is not None:
                 try:
                     return int(mapping.read_time(found))
-                except (Misfit, OverflowError) as misfit:
+                except Misfit as misfit:
                     raise Unreadable(Reason.INVALID_EVENT, f"time: {misfit}") from None
         if mapping.time_from_record:
             return record.timestamp_ms
@@ -139,7 +140,7 @@ class MappedInput:
     def _evaluate(self, evaluate: Any, event: Any, where: str) -> Any:
         try:
             return evaluate(event)
-        except (Failed, RecursionError, OverflowError) as failed:
+        except (Failed, RecursionError) as failed:
             raise Unreadable(Reason.INVALID_EVENT, f"{where}: {failed}") from None
 
     def _unknown(self, name: Any, *, is_listed: bool) -> str:

@@ -22,16 +22,20 @@ def from_iso8601(value: Any) -> int:
         raise Misfit("expected a time in ISO 8601, as 2024-01-31T10:00:00.000Z") from None
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
-    return round(moment.timestamp() * 1000)
+    milliseconds = round(moment.timestamp() * 1000)
+    if not 0 <= milliseconds < _YEAR_2286:
+        raise Misfit("the time is out of bounds: it lies before 1970 or after 2286")
+    return milliseconds
 
 
 def _from_unix(per_millisecond: float, unit: str) -> Callable[[Any], int]:
+    latest = _YEAR_2286 * per_millisecond
+
     def from_unix(value: Any) -> int:
         number = as_number(value)
-        milliseconds = round(number * 1000) if per_millisecond < 1 else int(number // per_millisecond)
-        if not 0 <= milliseconds < _YEAR_2286:
+        if not 0 <= number < latest:
             raise Misfit(f"the time is out of bounds; is it really in {unit}?")
-        return milliseconds
+        return round(number * 1000) if per_millisecond < 1 else int(number // per_millisecond)
 
     return from_unix
 

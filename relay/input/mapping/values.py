@@ -21,6 +21,7 @@ from relay.input.mapping.vocabulary import Kind
 _SECONDS: Final = {"seconds": 1.0, "milliseconds": 1e-3, "microseconds": 1e-6, "nanoseconds": 1e-9, "minutes": 60.0}
 _HOLES: Final = re.compile(r"\{\{|\}\}|\{([^{}]*)\}")
 _INTEGER_MAX: Final = 1 << 63
+_TOO_LARGE: Final = "the number is too large"
 
 
 class Misfit(Exception):  # noqa: N818  # a fact about a value
@@ -139,7 +140,7 @@ def _checked(evaluate: Evaluate, convert: Callable[[Any], Any], value: From, whe
             found = evaluate(event)
             if found is not None:
                 return found if type(found) is fits else convert(found)
-        except (Misfit, Failed, OverflowError) as misfit:
+        except (Misfit, Failed) as misfit:
             raise Unreadable(Reason.INVALID_EVENT, f"{where}: {misfit}") from None
         if default is None and is_required:
             raise Unreadable(Reason.INVALID_EVENT, f"{where}: there is no value, and it is required")
@@ -160,7 +161,10 @@ def as_text(value: Any) -> str:
     if type(value) is float and value.is_integer() and abs(value) < _INTEGER_MAX:
         return str(int(value))
     if isinstance(value, int | float):
-        return str(value)
+        try:
+            return str(value)
+        except ValueError:  # of more digits than Python writes
+            raise Misfit(_TOO_LARGE) from None
     if type(value) is list:
         return ",".join(map(as_text, value))
     raise Misfit("expected text, got an object" if type(value) is dict else "expected text")
@@ -198,7 +202,7 @@ def as_integer(value: Any) -> int:
         return value
     number = round(as_number(value))
     if not -_INTEGER_MAX <= number < _INTEGER_MAX:
-        raise Misfit("the number is too large")
+        raise Misfit(_TOO_LARGE)
     return number
 
 
@@ -220,20 +224,20 @@ def _as_object(value: Any) -> dict[str, Any]:
 
 
 def _scaled(factor: float, kind: Kind) -> Callable[[Any], Any]:
-    if factor < 1 and (whole := round(1 / factor)) > 1 and math.isclose(1 / whole, factor):
-        scale: Callable[[Any], float] = lambda value: as_number(value) / whole  # noqa: E731  # exact, where a product is not
-    else:
-        scale = lambda value: as_number(value) * factor  # noqa: E731  # its other half
-    if kind is Kind.INTEGER:
-        return lambda value: round(scale(value))
+    whole = round(1 / factor) if factor < 1 else 0
+    is_division = whole > 1 and math.isclose(1 / whole, factor)  # exact, where a product is not
 
     def scaled(value: Any) -> float:
-        number = scale(value)
+        number = as_number(value)
+        try:
+            number = number / whole if is_division else number * factor
+        except OverflowError:
+            raise Misfit(_TOO_LARGE) from None
         if not math.isfinite(number):
-            raise Misfit("the number is too large")
+            raise Misfit(_TOO_LARGE)
         return number
 
-    return scaled
+    return (lambda value: as_integer(scaled(value))) if kind is Kind.INTEGER else scaled
 
 
 def _name(value: Any) -> str:

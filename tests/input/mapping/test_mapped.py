@@ -257,6 +257,37 @@ events:
     assert refusal(one, event).startswith(reason)
 
 
+@pytest.mark.parametrize(
+    ("mapping", "event"),
+    [
+        ('events: {x: [{when: "avg(v) > `1`", send: play}, {send: ping}]}', {"v": [10**400, 10**400]}),
+        ('events: {x: [{when: "ceil(to_number(v)) > `1`", send: play}]}', {"v": "1e999"}),
+        ('events: {x: [{when: "to_string(sum(v))", send: play}]}', {"v": [10**4299 * 9] * 2}),
+        ("session: sum(v)\nevents: {x: {send: play}}", {"v": [10**4299 * 9] * 2}),
+        ("playhead: {from: at, unit: milliseconds}\nevents: {x: {send: play}}", {"at": 10**400}),
+        ("playhead: {from: at, unit: minutes}\nevents: {x: {send: play}}", {"at": 1e308}),
+        ("time: {from: ts, format: unix_seconds}\nevents: {x: {send: play}}", {"ts": 1e308}),
+        ("time: {from: ts, format: unix_milliseconds}\nevents: {x: {send: play}}", {"ts": 10**400}),
+        ("time: {from: ts, format: iso8601}\nevents: {x: {send: play}}", {"ts": "1969-12-31T23:59:59Z"}),
+        (
+            "events: {x: {send: {type: bitrateChange, qoe: {media.qoe.bitrate: {from: v, times: 1000}}}}}",
+            {"v": 1e300},
+        ),
+    ],
+)
+def test_a_number_that_is_too_large_is_refused_wherever_it_stands(mapped: Make, mapping: str, event: Any) -> None:
+    """It is a fact about the event, in a condition as in a value, and never an error of the relay."""
+    others = [line for line in ("version: 1", "event: type", "time: {from: ts}", "playhead: at") if line.split(":")[0] + ":" not in mapping]
+    one = mapped("\n".join([*others, mapping]))
+    assert refusal(one, {"type": "x", "ts": 1, "at": 1} | event).startswith("invalid_event: ")
+
+
+def test_a_number_of_thousands_of_digits_is_named(mapped: Make) -> None:
+    """Python reads no more than 4,300 of them; that is not said to be no object."""
+    with pytest.raises(Unreadable, match="a number has too many digits"):
+        mapped("events: {x: {send: play}}").input.read(Record(1, key=b"k", value=b'{"type":"x","at":' + b"9" * 5_000 + b"}"))
+
+
 def test_bytes_that_are_no_json_are_unreadable() -> None:
     """With the reason that native events have."""
     one = MappedInput(compile_mapping(read("version: 1\nevent: t\ntime: {from: t}\nplayhead: t\nevents: {x: {send: play}}")), PlainJson())

@@ -1,6 +1,6 @@
 """Choices, each against what the relay does now: CPU per event and events per second, by turns in one run.
 
-    python bench/choices.py [NAME…] [--rounds 5] [--events 60000]
+    python bench/choices.py [NAME…] [--rounds 5] [--events 120000]
 
 In each round every choice and twice the relay as it is read the same topic from the beginning, in another order each round; a choice is
 told in multiples of the mean of the two in its round. Loops, the collector of garbage, batches and histograms are no settings of the
@@ -9,6 +9,7 @@ so that nothing is rebalanced meanwhile; `one-process` is the pair of it: one re
 """
 
 import argparse
+import itertools
 import random
 import statistics
 import subprocess
@@ -37,7 +38,7 @@ class Choice:
     what: str
     change: str = ""  # of changed.py
     told: tuple[tuple[str, str], ...] = ()
-    scrapes: bool = False
+    reads: tuple[str, ...] = ()  # of the admin port, one a second
     collects: bool = False
     pair: str = "as-it-is"
     processes: int = 0  # 0: one, on one topic
@@ -54,7 +55,8 @@ CHOICES: Final[dict[str, Choice]] = {
     "no-time-lines": Choice("`RELAY_ADMIN__TIME_LINES_MAX=0`", told=(("RELAY_ADMIN__TIME_LINES_MAX", "0"),)),
     "fixed": Choice("`RELAY_API__CONCURRENCY=fixed`", told=(("RELAY_API__CONCURRENCY", "fixed"),)),
     "memory": Choice("`RELAY_SESSION__STATE=memory`", told=(("RELAY_SESSION__STATE", "memory"),)),
-    "scrape": Choice("`/metrics` is read every second", scrapes=True),
+    "scrape": Choice("`/metrics` is read every second", reads=("/metrics",)),
+    "console": Choice("somebody looks at a page of the console every second", reads=("/", "/sessions", "/openings", "/calls")),
     "traces": Choice("traces of 1 % of the records, to a collector", collects=True),
     "one-process": Choice("one relay on two topics with half of the events and six partitions each", processes=1),
     "two-processes": Choice("two relays with one of these topics each", processes=2, pair="one-process"),
@@ -79,7 +81,7 @@ class Stage:
         with ExitStack() as stack:
             api = compare.Api(self.shape, self.folder)
             stack.callback(api.close)
-            extra = dict(choice.told) | ({"RELAY_ADMIN__PORT": str(ADMIN_PORT)} if choice.scrapes else {})
+            extra = dict(choice.told) | ({"RELAY_ADMIN__PORT": str(ADMIN_PORT)} if choice.reads else {})
             if choice.collects:
                 extra |= {"RELAY_TRACING__ENDPOINT": stack.enter_context(collector()), "RELAY_TRACING__SAMPLE_RATIO": "0.01"}
             processes: list[Process] = []
@@ -87,22 +89,23 @@ class Stage:
                 told = compare.environment("relay", self.shape, self.bootstrap, topic, api) | extra
                 log = self.folder / f"{name}-{number}.log"
                 processes.append(stack.enter_context(running.relay(told, log, change=choice.change)))
-            scraper = Scraper() if choice.scrapes else None
-            return running.between(api, processes, *self.shape.counted(self.shape.events), meanwhile=scraper)
+            reader = Reader(choice.reads) if choice.reads else None
+            return running.between(api, processes, *self.shape.counted(self.shape.events), meanwhile=reader)
 
 
-class Scraper:
-    """Reads the metrics once a second, whenever it is called often enough."""
+class Reader:
+    """Reads pages of the admin port in turn, one a second, whenever it is called often enough."""
 
-    def __init__(self) -> None:
+    def __init__(self, paths: tuple[str, ...]) -> None:
         """Begin now."""
+        self._paths = itertools.cycle(paths)
         self._next = time.monotonic()
 
     def __call__(self) -> None:
         """Look at the clock."""
         if time.monotonic() >= self._next:
             self._next += 1
-            with urllib.request.urlopen(f"http://127.0.0.1:{ADMIN_PORT}/metrics", timeout=5) as page:
+            with urllib.request.urlopen(f"http://127.0.0.1:{ADMIN_PORT}{next(self._paths)}", timeout=5) as page:
                 page.read()
 
 
@@ -146,7 +149,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("choices", nargs="*", metavar="NAME", help=f"of {', '.join(CHOICES)}; all by default")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--events", type=int, default=60_000)
+    parser.add_argument("--events", type=int, default=120_000)
     parser.add_argument("--report", type=Path, help="keep the figures there, as .md and .json")
     arguments = parser.parse_args()
     wanted = arguments.choices or list(CHOICES)

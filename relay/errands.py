@@ -12,8 +12,8 @@ from relay.api.edge_words import VOCABULARY
 from relay.check.api import Reach
 from relay.check.findings import Report
 from relay.check.kafka import Wanted
-from relay.check.whole import check_all
-from relay.formats import choose_decoder
+from relay.check.whole import Ask, check_all
+from relay.formats import choose_decoder, registry_of
 from relay.kafka.state_carry_over import Partitioner
 from relay.kafka.state_carry_over import carry_over as carry_sessions_over
 from relay.kafka.state_topic_check import ensure_state_topic
@@ -23,6 +23,7 @@ from relay.letters.desk import Desk
 from relay.letters.patience import patient
 from relay.observe.metrics import Tallies
 from relay.settings import Settings
+from relay.settings.groups import InputSettings
 from relay.tap.following import follow
 from relay.tap.lines import Filter, Line, Lines
 from relay.wiring import (
@@ -67,7 +68,18 @@ async def check(settings: Settings, *, seconds_max: float) -> Report:
             is_direct=api.transport != "httpx" or proxy_url(api.url) is None,
             fetch_token=fetch,
         )
-        return await check_all(wanted, reach, build_dialect(settings, Tallies()), seconds_max=seconds_max)
+        dialect = build_dialect(settings, Tallies())
+        return await check_all(wanted, reach, dialect, seconds_max=seconds_max, others=_registry(settings.input, seconds_max))
+
+
+def _registry(chosen: InputSettings, seconds_max: float) -> list[Ask]:
+    if not chosen.asks_registry:
+        return []
+    registry = registry_of(chosen, seconds_max=seconds_max)
+    from relay.check.registry import check_registry  # noqa: PLC0415  # only who needs it has what it takes
+
+    url = chosen.schema_registry.url or ""
+    return [Ask("registry", url, partial(check_registry, registry, url))]
 
 
 async def tap(  # noqa: PLR0913  # what the command line offers, each by its name

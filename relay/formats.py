@@ -5,12 +5,16 @@ those of one group.
 """
 
 import asyncio
-from typing import Protocol
+import math
+from typing import TYPE_CHECKING, Protocol
 
 from relay.errors import SettingsError
 from relay.input.decoding import RECORD_BYTES_MAX, Decodes, PlainJson
 from relay.input.keys import JsonKeys
 from relay.settings.groups import InputSettings
+
+if TYPE_CHECKING:
+    from relay.input.registry import Registry
 
 
 class KnowsSchemas(Protocol):
@@ -38,29 +42,11 @@ def choose_decoder(
 
 
 def _for_registry(chosen: InputSettings, loop: asyncio.AbstractEventLoop, record_bytes_max: int) -> tuple[Decodes, KnowsSchemas]:
-    try:
-        from relay.input.registered import Registered, prepare  # noqa: PLC0415  # only who needs it has it
-        from relay.input.registry import Registry  # noqa: PLC0415
-        from relay.input.schemas import Schemas  # noqa: PLC0415
-    except ImportError as error:
-        cause = f"RELAY_INPUT__FORMAT={chosen.format}" if chosen.format != "json" else "RELAY_INPUT__KEY_FORMAT=registry"
-        raise SettingsError(
-            f"{cause} needs {error.name}, which is not installed; install the relay with its extra: pip install 'relay[registry]'"
-        ) from error
+    registry = registry_of(chosen)
+    from relay.input.registered import Registered, prepare  # noqa: PLC0415  # only who needs it has it
+    from relay.input.schemas import Schemas  # noqa: PLC0415
+
     asked = chosen.schema_registry
-    assert asked.url is not None  # the settings see to it
-    registry = Registry(
-        url=asked.url,
-        username=asked.username,
-        password=asked.password.get_secret_value(),
-        token=None if asked.token is None else asked.token.get_secret_value(),
-        logical_cluster=asked.logical_cluster,
-        identity_pool=asked.identity_pool,
-        ca_file=asked.ca_file,
-        client_cert_file=asked.client_cert_file,
-        client_key_file=asked.client_key_file,
-        timeout_seconds=asked.timeout_seconds,
-    )
     schemas = Schemas(registry, prepare, loop=loop)
     decoder = Registered(
         schemas,
@@ -71,3 +57,29 @@ def _for_registry(chosen: InputSettings, loop: asyncio.AbstractEventLoop, record
         record_bytes_max=record_bytes_max,
     )
     return decoder, schemas
+
+
+def registry_of(chosen: InputSettings, *, seconds_max: float = math.inf) -> "Registry":
+    """A client of the registry. Raises `SettingsError` when what it takes is not installed."""
+    try:
+        from relay.input import registered  # noqa: F401, PLC0415  # only who needs it has it
+        from relay.input.registry import Registry  # noqa: PLC0415
+    except ImportError as error:
+        cause = f"RELAY_INPUT__FORMAT={chosen.format}" if chosen.format != "json" else "RELAY_INPUT__KEY_FORMAT=registry"
+        raise SettingsError(
+            f"{cause} needs {error.name}, which is not installed; install the relay with its extra: pip install 'relay[registry]'"
+        ) from error
+    asked = chosen.schema_registry
+    assert asked.url is not None  # the settings see to it
+    return Registry(
+        url=asked.url,
+        username=asked.username,
+        password=asked.password.get_secret_value(),
+        token=None if asked.token is None else asked.token.get_secret_value(),
+        logical_cluster=asked.logical_cluster,
+        identity_pool=asked.identity_pool,
+        ca_file=asked.ca_file,
+        client_cert_file=asked.client_cert_file,
+        client_key_file=asked.client_key_file,
+        timeout_seconds=min(asked.timeout_seconds, seconds_max),
+    )

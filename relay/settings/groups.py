@@ -529,6 +529,12 @@ class InputSettings(Group):
         """Whether records are written in schemas of a registry."""
         return self.format != "json" or self.key_format == "registry"
 
+    @property
+    def asks_registry(self) -> bool:
+        """Whether schemas are fetched from it: JSON that is not checked is read without."""
+        is_unchecked_json = self.format == "json-schema" and not self.schema_registry.check_json
+        return self.key_format == "registry" or (self.format != "json" and not is_unchecked_json)
+
     @model_validator(mode="after")
     def _check_registry(self) -> Self:
         if self.needs_registry and self.schema_registry.url is None:

@@ -6,8 +6,10 @@ With a report, each shape's figures are kept as soon as they are there; those of
 
 Builds the peers and the API server (Go, Java and Maven are wanted), starts a broker of its own, produces each shape's topic once, and lets
 every peer read it from the beginning, again and again, in turns. Counted is the CPU time of the peer's whole process from the moment that
-all sessions are open (a tenth of the events, if that is later) to nine tenths of the events, as the API server counts them; the shape
-`openings` counts from the beginning on. The CPU time of the server is told as well: it must not be the limit.
+as many are taken as there are sessions (a tenth of the events, if that is later) to nine tenths of the events, as the API server counts
+them; the shape `openings` counts from the beginning on. With `sessions-100000` each turn has a topic of its own, whose pings are produced
+once all sessions are open: else most of them would be opened while pings are counted. The CPU time of the server is told as well: it must
+not be the limit.
 """
 
 import argparse
@@ -21,9 +23,10 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -57,10 +60,13 @@ class Shape:
     fail_every: int = 0
     forget_every: int = 0
     counts_openings: bool = False
+    opens_first: bool = False
 
     def counted(self, events: int) -> tuple[int, int]:
         """From which event to which a turn over so many of them is measured."""
         first = 0 if self.counts_openings else self.sessions
+        if self.opens_first:
+            first += (events - self.sessions) // 10
         return max(events // 10, first), events * 9 // 10
 
 
@@ -73,7 +79,7 @@ SHAPES = {
         Shape("latency-20", latency_ms=20, is_tls=True),
         Shape("latency-80", latency_ms=80, is_tls=True, concurrency=2_000),
         Shape("sessions-100", sessions=100, is_tls=True),
-        Shape("sessions-100000", events=300_000, sessions=100_000, is_tls=True),
+        Shape("sessions-100000", events=300_000, sessions=100_000, is_tls=True, opens_first=True),
         Shape("openings", sessions=60_000, is_tls=True, counts_openings=True),
         Shape("zipf", is_zipf=True, is_tls=True),
         Shape("partitions-1", partitions=1, is_tls=True),
@@ -187,12 +193,19 @@ def environment(peer: str, shape: Shape, bootstrap: str, topic: str, api: Counts
 
 
 def turn(peer: str, shape: Shape, bootstrap: str, topic: str, folder: Path, *, api: Counts | None = None) -> Turn:  # noqa: PLR0913
-    """One peer over one topic."""
+    """One peer over one topic; over one of its own, where sessions are opened first."""
     api = api or Api(shape, folder)
+    records = said(shape)
+    if shape.opens_first:
+        topic = create(bootstrap, shape, f"bench-{time.time_ns()}")
+        fill(bootstrap, topic, islice(records, shape.sessions))
     events = min(shape.events, SLOW_EVENTS) if peer in SLOW_PEERS else shape.events
     log = folder / f"{shape.name}-{peer}.log"
     try:
         with started(command(peer), environment(peer, shape, bootstrap, topic, api), log) as process:
+            if shape.opens_first:
+                until(api.taken, [process], lambda taken: taken >= shape.sessions)
+                fill(bootstrap, topic, records)
             beginning, end = shape.counted(events)
             begun = until(api.taken, [process], lambda taken: taken >= beginning)
             first = (time.monotonic(), cpu_seconds(process.pid), cpu_seconds(api.pid))
@@ -206,21 +219,32 @@ def turn(peer: str, shape: Shape, bootstrap: str, topic: str, folder: Path, *, a
 
 
 def produce(bootstrap: str, shape: Shape) -> str:
-    """Fill a topic with what the shape says: every session a start and pings, all of them under way at once."""
+    """A topic with what the shape says, every session a start and pings, all under way at once; only its name where each turn fills its own."""
     topic = f"bench-{shape.events}-{shape.sessions}-{shape.partitions}-{shape.value_bytes}-{'zipf' if shape.is_zipf else 'even'}"
-    admin = AdminClient({"bootstrap.servers": bootstrap})
-    if topic in admin.list_topics(timeout=10).topics:
+    if shape.opens_first or topic in AdminClient({"bootstrap.servers": bootstrap}).list_topics(timeout=10).topics:
         return topic
+    create(bootstrap, shape, topic)
+    fill(bootstrap, topic, said(shape))
+    return topic
+
+
+def create(bootstrap: str, shape: Shape, topic: str) -> str:
+    """A topic without anything in it."""
+    admin = AdminClient({"bootstrap.servers": bootstrap})  # by a name: it must outlive its answer
     admin.create_topics([NewTopic(topic, shape.partitions, 1)])[topic].result()
     time.sleep(1)
+    return topic
+
+
+def fill(bootstrap: str, topic: str, records: Iterable[tuple[str, str]]) -> None:
+    """Produce them all."""
     producer = Producer(
         {"bootstrap.servers": bootstrap, "linger.ms": 20, "compression.type": "lz4", "queue.buffering.max.messages": 1_000_000}
     )
-    for key, value in said(shape):
+    for key, value in records:
         producer.produce(topic, value, key=key)
         producer.poll(0)
     producer.flush()
-    return topic
 
 
 def said(shape: Shape) -> Iterator[tuple[str, str]]:

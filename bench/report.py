@@ -25,6 +25,7 @@ TITLES: Final = {
     "fail_every": "a 500 for each …",
     "forget_every": "a 410 for each …",
     "counts_openings": "openings count",
+    "opens_first": "all opened first",
 }
 
 

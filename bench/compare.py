@@ -219,7 +219,7 @@ def turn(peer: str, shape: Shape, bootstrap: str, topic: str, folder: Path, *, a
 
 
 def produce(bootstrap: str, shape: Shape) -> str:
-    """A topic with what the shape says, every session a start and pings, all under way at once; only its name where each turn fills its own."""
+    """A topic with what the shape says: every session a start and pings, all at once. Only its name, where each turn fills its own."""
     topic = f"bench-{shape.events}-{shape.sessions}-{shape.partitions}-{shape.value_bytes}-{'zipf' if shape.is_zipf else 'even'}"
     if shape.opens_first or topic in AdminClient({"bootstrap.servers": bootstrap}).list_topics(timeout=10).topics:
         return topic

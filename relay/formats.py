@@ -6,6 +6,7 @@ those of one group.
 
 import asyncio
 import math
+from importlib import import_module
 from typing import TYPE_CHECKING, Protocol
 
 from relay.errors import SettingsError
@@ -62,7 +63,7 @@ def _for_registry(chosen: InputSettings, loop: asyncio.AbstractEventLoop, record
 def registry_of(chosen: InputSettings, *, seconds_max: float = math.inf) -> "Registry":
     """A client of the registry. Raises `SettingsError` when what it takes is not installed."""
     try:
-        from relay.input import registered  # noqa: F401, PLC0415  # only who needs it has it
+        import_module("relay.input.registered")  # only who needs it has what it takes
         from relay.input.registry import Registry  # noqa: PLC0415
     except ImportError as error:
         cause = f"RELAY_INPUT__FORMAT={chosen.format}" if chosen.format != "json" else "RELAY_INPUT__KEY_FORMAT=registry"

@@ -19,7 +19,7 @@ class Refusing:
 
     is_closed = False
 
-    def fetch(self, schema_id: SchemaId) -> Schema:
+    def fetch(self, schema_id: SchemaId) -> Schema:  # noqa: ARG002  # the registry's face
         """Nobody is served."""
         raise NotNow(f"status_{HTTPStatus.UNAUTHORIZED}", "check its user name")
 

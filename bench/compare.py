@@ -7,9 +7,9 @@ With a report, each shape's figures are kept as soon as they are there; those of
 Builds the peers and the API server (Go, Java and Maven are wanted), starts a broker of its own, produces each shape's topic once, and lets
 every peer read it from the beginning, again and again, in turns. Counted is the CPU time of the peer's whole process from the moment that
 as many are taken as there are sessions (a tenth of the events, if that is later) to nine tenths of the events, as the API server counts
-them; the shape `openings` counts from the beginning on. With `sessions-100000` each turn has a topic of its own, whose pings are produced
-once all sessions are open: else most of them would be opened while pings are counted. The CPU time of the server is told as well: it must
-not be the limit.
+them; the shape `openings` counts from the beginning on. What `long` adds is time: a JVM compiles while it runs. With `sessions-100000` each
+turn has a topic of its own, whose pings are produced once all sessions are open: else most of them would be opened while pings are counted.
+The CPU time of the server is told as well: it must not be the limit.
 """
 
 import argparse
@@ -40,6 +40,7 @@ PEERS = HERE / "peers"
 KAFKA = HERE.parent / "tests" / "kafka" / "kafka.sh"
 BUILT = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "relay-bench"
 BIG_QUEUE = {"queue.buffering.max.messages": 1_000_000}
+READ_AHEAD = "10000"  # of a default of 100,000: else most of a topic would be read before anything is counted, and reading cost nothing
 SLOW_PEERS = {"naive", "httpx"}
 SLOW_EVENTS = 6_000  # what they are given to do: at their pace a whole topic would take an hour, and 100,000 sessions as long to open
 
@@ -75,6 +76,7 @@ SHAPES = {
     for shape in (
         Shape("plain"),
         Shape("tls", is_tls=True),
+        Shape("long", events=400_000, is_tls=True),
         Shape("connections-64", concurrency=64, is_tls=True),
         Shape("latency-20", latency_ms=20, is_tls=True),
         Shape("latency-80", latency_ms=80, is_tls=True, concurrency=2_000),
@@ -185,6 +187,7 @@ def environment(peer: str, shape: Shape, bootstrap: str, topic: str, api: Counts
         "RELAY_KAFKA__GROUP_ID": group,
         "RELAY_API__URL": api.url,
         "RELAY_API__CONCURRENCY_MAX": str(shape.concurrency),
+        "RELAY_LIMITS__BUFFER_EVENTS_MAX": READ_AHEAD,
         "RELAY_API__TRANSPORT": "httpx" if peer == "httpx" else "fast",
         "RELAY_ADMIN__HOST": "127.0.0.1",
         "RELAY_ADMIN__PORT": "0",

@@ -39,6 +39,10 @@ LEFT_OUT: Final = shutil.ignore_patterns(".*", "__pycache__", "*.egg-info", "bui
 
 def main(modules: Sequence[str]) -> int:
     """Judge the mutants of these modules, or of those that are explained."""
+    there = {file.stem for file in (ROOT / "relay" / "core").glob("[!_]*.py")}
+    if unknown := [name for name in modules if name not in there]:
+        say(f"no modules of relay/core: {', '.join(unknown)}; there are {', '.join(sorted(there))}")
+        return 2
     modules = modules or tomllib.loads(EXPLAINED.read_text("utf-8"))["modules"]
     with tempfile.TemporaryDirectory(prefix="mutants-") as folder:
         copy = Path(folder, "relay").resolve()

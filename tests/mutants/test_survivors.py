@@ -5,6 +5,7 @@ import tomllib
 from functools import cache
 from pathlib import Path
 
+import mutate
 import pytest
 from alterations import mutants_of
 
@@ -84,3 +85,9 @@ def test_a_mutant_is_explained_once() -> None:
     assert len(set(EXPLAINED)) == len(EXPLAINED)
     assert {module for module, _ in EXPLAINED} <= set(MODULES)
     assert all(reason["why"].strip() for reason in REASONS)
+
+
+def test_a_module_that_is_none_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    """And so are those that there are."""
+    assert mutate.main(["ledgr"]) == 2
+    assert capsys.readouterr().out.startswith("no modules of relay/core: ledgr; there are arrivals, ")

@@ -45,7 +45,7 @@ class Choice:
 
 
 CHOICES: Final[dict[str, Choice]] = {
-    "as-it-is": Choice("uvloop, garbage looked for seldom, 500 records at once, state in Kafka, adaptive, 1,000 time lines, no traces"),
+    "as-it-is": Choice("uvloop, garbage looked for seldom, 500 records at once, state in Kafka, adaptive, 250 time lines, no traces"),
     "asyncio": Choice("asyncio's own loop instead of uvloop", change="asyncio"),
     "gc-off": Choice("no cyclic garbage collector", change="gc-off"),
     "gc-plain": Choice("Python's thresholds of the garbage collector, nothing frozen", change="gc-plain"),

@@ -20,7 +20,7 @@ Read = Callable[[Record], tuple[SessionKey, Said]]
 Start = Callable[[OpenSession | SendEvent], None]
 Report = Callable[[Answered], None]
 
-LINES_MAX: Final = 1_000
+LINES_MAX: Final = 250
 
 _LEFT: Final = {
     SetAsideAlready: "set aside",  # it is in the dead letter of another part of its record

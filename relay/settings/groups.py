@@ -557,7 +557,7 @@ class AdminSettings(Group):
         " Whoever reaches the port sees them then.",
     )
     time_lines_max: int = Field(
-        default=1_000,
+        default=250,
         ge=0,
         le=20_000,
         description="Of how many player sessions a time line is kept, up to 200 rows each (about 40 kB); 0 keeps none.",

@@ -31,7 +31,7 @@ MAY_IMPORT = {
     "health": {"parts"},
     "readings": {"observe", "parts"},
     "looks": {"health", "parts"},
-    "check": {"api", "kafka"},
+    "check": {"api", "input", "kafka"},
     "tap": {"input", "observe"},
     "letters": {"input", "kafka"},
     "wiring": {"input", "kafka", "observe", "api", "settings"},

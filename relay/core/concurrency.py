@@ -61,7 +61,6 @@ class Concurrency:
     def __init__(self, *, maximum: int, minimum: int = 1, is_adaptive: bool = False) -> None:
         """Begin with few; a fixed limit begins at its maximum, and is left only after an interruption."""
         self.limit = min(BEGIN, maximum) if is_adaptive else maximum
-        self.is_binding = False  # somebody was turned away for want of room, since the window began
         self._is_adaptive = is_adaptive
         self._maximum = maximum
         self._minimum = min(minimum, maximum)
@@ -109,18 +108,17 @@ class Concurrency:
         self._seconds = self._lag = 0.0
         self._count = self._failed = 0
         self._needed = min(SAMPLES_MIN, self.limit)
-        self.is_binding = False
+        self.is_binding = False  # somebody was turned away for want of room, since the window began
 
     def _close(self, now: float, in_flight: int) -> None:
         """A window has seen enough: judge it, and begin the next."""
         mean = self._seconds / self._count if self._count else 0.0
-        own = max(0.0, mean - LAG_WEIGHT * self._lag / self._count) if self._count else 0.0
         if not self._is_adaptive:
             self._grow()
         elif self._failed > FAILED_SHARE_MAX * (self._count + self._failed):
             self._shrink(FAILED_SHRINK, in_flight)
         else:
-            self._weigh(now, own, in_flight)
+            self._weigh(now, max(0.0, mean - LAG_WEIGHT * self._lag / self._count), in_flight)  # here some were served
         self._closes_at = now + max(WINDOW_SECONDS_MIN, mean)
         if self.limit == self._maximum and not self._is_adaptive:
             self._closes_at = float("inf")

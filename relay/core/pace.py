@@ -14,10 +14,11 @@ The theory:
 4. Only refusals in numbers slow down: a few among many answers, now and then, are not about the rate, and whoever is refused one call in a
    hundred at random is not slowed down, but for the waits that it is asked for. Where a refusal costs a wait, one is enough once the pace
    has returned to what was learned: it was found by feeling upward.
-5. A pace that nobody has run into for half a minute is forgotten.
+5. A pace that nobody has run into for half a minute is forgotten. Whoever runs into the operator's limit has not run into it.
 """
 
 from collections import deque
+from math import inf
 from typing import Final
 
 FLOOR_PER_SECOND: Final = 1.0
@@ -27,7 +28,6 @@ RETURN_SECONDS_MAX: Final = 120.0
 RETURN_PER_SECOND_ASKED: Final = 10.0
 PROBE_SHARE: Final = 0.01
 PROBE_DOUBLES: Final = 5.0  # each fifth of the time to return
-SEARCH_DOUBLES_SECONDS: Final = 1.0  # when nothing was served, nothing is known but that it is less than it was
 CUT_EVERY_SECONDS: Final = 1.0  # what is refused sooner had left before the cut
 REFUSED_SHARE_MAX: Final = 0.015  # of the answers since the last cut
 REFUSED_SHARE_MAX_AT_FIRST: Final = 0.05  # of the answers of the last two seconds, before there was any
@@ -45,11 +45,11 @@ class Pace:
     __slots__ = (
         "_cut_at",
         "_deaf_until",
-        "_engaged_at",
         "_fixed",
         "_held_at",
         "_is_throttled",
         "_knows_peak",
+        "_learns_until",
         "_mark_at",
         "_marks",
         "_next_at",
@@ -66,8 +66,8 @@ class Pace:
 
     def __init__(self, *, per_second_max: float | None = None) -> None:
         """Begin without any limit but the operator's, which holds for each second: hence less by what may be caught up."""
-        self._fixed = None if per_second_max is None else per_second_max * (1 - CATCH_UP_SECONDS)
-        self.is_on = self._fixed is not None
+        self._fixed = inf if per_second_max is None else per_second_max * (1 - CATCH_UP_SECONDS)
+        self.is_on = per_second_max is not None
         self.is_holding = False  # somebody could go, but for the pace
         self.throttled_until = 0.0  # the API has asked for a wait until then
         self._is_throttled = False
@@ -75,7 +75,7 @@ class Pace:
         self._next_at = 0.0
         self._peak = 0.0  # what was served when we were refused; 0 when the pace is not engaged
         self._knows_peak = False
-        self._engaged_at = 0.0
+        self._learns_until = 0.0
         self._cut_at = 0.0
         self._deaf_until = 0.0
         self._held_at = 0.0
@@ -89,7 +89,7 @@ class Pace:
     @property
     def per_second(self) -> float | None:
         """The rate in force; None when there is none."""
-        return self._rate
+        return self._rate if self._rate < inf else None
 
     @property
     def is_slowed_down(self) -> bool:
@@ -100,15 +100,15 @@ class Pace:
         """Whether somebody who could go must wait."""
         if now < self.throttled_until:
             self.is_holding = True
-        elif self._rate is not None and now < self._next_at:
+        elif now < self._next_at:
             self.is_holding = True
-            self._held_at = now
+            if self._rate != self._fixed:
+                self._held_at = now
         return self.is_holding
 
     def depart(self, now: float) -> None:
         """One goes."""
-        if self._rate is not None:
-            self._next_at = max(self._next_at, now - CATCH_UP_SECONDS) + 1.0 / self._rate
+        self._next_at = max(self._next_at, now - CATCH_UP_SECONDS) + 1.0 / self._rate
 
     def ask_again_at(self) -> float:
         """When the next one may go."""
@@ -149,47 +149,39 @@ class Pace:
         if is_resumed:
             self._is_throttled = False
             self.throttled_until = 0.0
-            self._cut_at = self._held_at = self._deaf_until = now  # what was under way before has landed long ago
+            self._cut_at = self._held_at = self._deaf_until = self._learns_until = now  # what was under way before has landed long ago
         if self._peak and not self._is_throttled:
             self._adapt(now, served)
-        self.is_on = self._is_throttled or self._rate is not None
+        self.is_on = self._is_throttled or self._rate < inf
         return is_resumed
 
     def _adapt(self, now: float, served: int) -> None:
-        if now < self._engaged_at + CUT_EVERY_SECONDS and self._cut_at == self._engaged_at:
-            # What had left before the first refusal is still being answered: how much is served begins to show.
+        if now < self._learns_until:
             rate = self._served_per_second(now, served)
-            if rate > self._peak or (rate and not self._knows_peak):
-                self._learn(rate)
+            self._learn(max(rate, self._peak) if self._knows_peak else rate)
         if now - self._held_at >= FORGOTTEN_AFTER_SECONDS:
             self._peak = 0.0
             self._rate = self._fixed
             return
-        rate = self._peak * self._share(now - self._cut_at)
-        self._rate = rate if self._fixed is None else min(rate, self._fixed)
+        self._rate = min(self._peak * self._share(now - self._cut_at), self._fixed)
 
     def _share(self, seconds: float) -> float:
         """Of the peak, so long after a refusal."""
         if not self._knows_peak:
-            return float(2.0 ** min(seconds / SEARCH_DOUBLES_SECONDS, _EXPONENT_MAX))
-        part = seconds / self._return_seconds
-        if part < 1.0:
-            left = 1.0 - part
-            return 1.0 - CUT * left * left * left
-        doublings = min((part - 1.0) * PROBE_DOUBLES, _EXPONENT_MAX)
-        return float(1.0 + PROBE_SHARE * (2.0**doublings - 1.0))
+            return float(2.0 ** min(seconds, _EXPONENT_MAX))  # nothing was served: nothing is known but that it is less than it was
+        beyond = seconds / self._return_seconds - 1.0
+        doublings = min(max(beyond, 0.0) * PROBE_DOUBLES, _EXPONENT_MAX)
+        return float(1.0 + CUT * min(beyond, 0.0) ** 3 + PROBE_SHARE * (2.0**doublings - 1.0))
 
     def _cut(self, now: float, served: int) -> None:
-        rate = self._served_per_second(now, served)
         if not self._peak:
-            self._engaged_at = now
-        elif self._rate is not None:
-            rate = min(rate, self._rate)
+            self._learns_until = now + CUT_EVERY_SECONDS  # what has left is still being answered: how much is served begins to show
+        rate = min(self._served_per_second(now, served), self._rate)
         self._cut_at = self._held_at = now
         self._deaf_until = now + CUT_EVERY_SECONDS
         self._served_at_cut, self._refused_at_cut = served, self._refused
         self._learn(rate)
-        self._rate = min(self._peak * self._share(0.0), self._fixed or float("inf"))
+        self._rate = min(self._peak * self._share(0.0), self._fixed)
         self._next_at = max(self._next_at, now + 1.0 / self._rate)
 
     def _learn(self, rate: float) -> None:
@@ -210,5 +202,5 @@ class Pace:
             younger = mark
         if now - since[0] > 2 * seconds:  # nobody looked in between, so nothing happened
             since = younger
-        share = min(1.0, seconds / max(now - since[0], 1e-9))
+        share = seconds / max(now - since[0], seconds)
         return (served - since[1]) * share, (self._refused - since[2]) * share

@@ -176,7 +176,6 @@ class Connection(asyncio.Protocol):
         self._loop = loop
         self._answer_bytes_max = answer_bytes_max
         self._bytes_unchecked = min(answer_bytes_max, HEAD_BYTES_MAX)  # no limit can be broken by so few
-        self._parser = httptools.HttpResponseParser(self)
         self._wire: Wire | None = None
         self._hear: Hear | None = None
         self._status = 0
@@ -267,6 +266,7 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """The socket is connected and, with TLS, the server is verified."""
         self._wire = cast("Wire", transport)
+        self._parser = httptools.HttpResponseParser(self)  # not before: they hold each other until the socket is closed
         self.is_open = True
 
     def data_received(self, data: bytes) -> None:
@@ -301,7 +301,7 @@ class Connection(asyncio.Protocol):
             else:
                 self.fail(self._what_went_wrong(exc))
         self._wire = None
-        del self._parser  # it holds this connection, and the socket does: what is over must not wait for the garbage collector
+        del self._parser  # what is over must not wait for the garbage collector
 
     def _what_went_wrong(self, exc: Exception | None) -> httpx.TransportError:
         if exc is None:

@@ -341,15 +341,7 @@ class Transport(httpx.AsyncBaseTransport):
 async def _exchange(connection: Connection, message: bytes, limits: Limits) -> Answer:
     """A request and its answer. Who is cancelled meanwhile takes the connection with him."""
     future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-
-    def hear(answer: Answer | httpx.TransportError) -> None:
-        if future.done():  # cancelled at this very moment
-            return
-        if isinstance(answer, httpx.TransportError):
-            future.set_exception(answer)
-        else:
-            future.set_result(answer)
-
+    hear = _telling(future)
     connection.send(message, hear, read_seconds=limits.get("read"), write_seconds=limits.get("write"))
     try:
         return await future
@@ -358,6 +350,20 @@ async def _exchange(connection: Connection, message: bytes, limits: Limits) -> A
         if future.done() and not future.cancelled():
             future.exception()  # it failed at this very moment; asyncio complains of a failure that nobody looked at
         raise
+    finally:
+        del future, hear  # else they hold the error, whose trace holds them, and all wait for the garbage collector
+
+
+def _telling(future: asyncio.Future[Answer]) -> Hear:
+    def hear(answer: Answer | httpx.TransportError) -> None:
+        if future.done():  # cancelled at this very moment
+            return
+        if isinstance(answer, httpx.TransportError):
+            future.set_exception(answer)
+        else:
+            future.set_result(answer)
+
+    return hear
 
 
 async def _read_whole(stream: httpx.SyncByteStream | httpx.AsyncByteStream) -> bytes:

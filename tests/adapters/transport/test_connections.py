@@ -1,10 +1,12 @@
 """Connections: used again, closed in time, bounded in number, and never leaked, whatever becomes of the requests."""
 
 import asyncio
+import contextlib
 import gc
 import random
 import ssl
 from collections.abc import Coroutine
+from types import FrameType
 from typing import Any
 
 import httpx
@@ -354,6 +356,42 @@ def test_what_is_over_is_freed_at_once(
                     assert (await only_ours.post(transport, server.url)).status_code == 204
                 await server.until(lambda: left() == before, "all of them are gone")
         finally:
+            gc.enable()
+
+    only_ours.run(test())
+
+
+@pytest.mark.parametrize("end", ["hangs up", "does not answer", "is not there"])
+def test_a_call_that_fails_leaves_nothing_behind(only_ours: Any, serve: Any, end: str) -> None:
+    """Its error is freed with all that its trace leads to: none of it waits for the garbage collector, which comes by seldom."""
+
+    async def script(peer: Any) -> None:
+        await peer.read()
+        if end == "does not answer":
+            await asyncio.sleep(0.2)
+
+    async def test() -> None:
+        async with only_ours.transport() as transport:
+            async with serve(script) as server:
+                if end != "is not there":
+                    await fail(transport, server.url)
+            if end == "is not there":
+                await fail(transport, server.url)
+
+    async def fail(transport: httpx.AsyncBaseTransport, url: str) -> None:
+        gc.collect()
+        gc.disable()
+        try:
+            for _ in range(3):
+                with contextlib.suppress(httpx.TransportError):
+                    await only_ours.post(transport, url, read=0.05)
+            await asyncio.sleep(0)  # so that sockets are closed
+            gc.set_debug(gc.DEBUG_SAVEALL)
+            gc.collect()
+            assert not [thing for thing in gc.garbage if isinstance(thing, Connection | httpx.TransportError | FrameType)]
+        finally:
+            gc.set_debug(0)
+            gc.garbage.clear()
             gc.enable()
 
     only_ours.run(test())

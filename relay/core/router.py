@@ -244,7 +244,7 @@ class Router:
         idle = [
             lane
             for lane in assignment.lanes.values()
-            if lane.active_at <= since[lane.state] and not lane.has_more and lane.state < IN_FLIGHT_FROM and not lane.unconfirmed()
+            if lane.active_at <= since[lane.state] and not lane.has_more and not lane.is_in_flight and not lane.unconfirmed()
         ]
         commands: list[Command] = []
         for lane in idle:
@@ -444,11 +444,10 @@ class Router:
         policy = self._rules.too_old.get(head.event_type)
         if policy is None or not is_too_old(head, self._rules, now):
             return None
-        is_start, is_open = head.event_type is EventType.SESSION_START, lane.state is State.READY
-        circuit = self.sending if is_open or lane.state is State.COMPLETED else self.opening
-        if circuit.state is not CircuitState.CLOSED:
+        if self._turns.circuit_of_next(lane).state is not CircuitState.CLOSED:
             return None
-        if is_start:
+        is_open = lane.state is State.READY
+        if head.event_type is EventType.SESSION_START:
             return None if is_open else _NEXT_START_TOO_OLD  # the session that is open is ended first
         is_end = head.event_type is EventType.SESSION_END
         goes_out = is_open or lane.state is State.ABSENT or (lane.state is State.COMPLETED if is_end else lane.state is State.LOST)
@@ -457,8 +456,7 @@ class Router:
     def _check_order(self, lane: Lane) -> None:
         """A cheap watch over the promise itself: per session the sent order is the order of the log."""
         record = lane.waiting[0].record
-        if record is None or record.offset == lane.sent_offset:
-            return
+        assert record is not None
         if record.offset < lane.sent_offset:
             if is_displaced(lane, record.offset):
                 return

@@ -75,7 +75,7 @@ class Turns:
 
     def stop_waiting(self, circuit: Circuit) -> None:
         """From now on the circuit sets the pace: who waits for a timer of its own comes to the queue, unless the API asked for the wait."""
-        waiting = [lane for lane, was_asked in self._waiting.items() if not was_asked and self._circuit_of_next(lane) is circuit]
+        waiting = [lane for lane, was_asked in self._waiting.items() if not was_asked and self.circuit_of_next(lane) is circuit]
         for lane in waiting:
             del self._waiting[lane]
             lane.is_waiting = False
@@ -144,6 +144,10 @@ class Turns:
     def is_behind_orphan(self, lane: Lane) -> bool:
         """Whether a call of the same session outlives the assignment that it was made for."""
         return bool(self._orphans) and (lane.assignment.topic, lane.assignment.partition, lane.key) in self._orphans
+
+    def circuit_of_next(self, lane: Lane) -> Circuit:
+        """The kind of the lane's next call."""
+        return self.sending if _is_sending_next(lane) else self.opening
 
     def depart(self, lane: Lane, now: float) -> Circuit:
         """A call of the lane departs."""
@@ -236,9 +240,6 @@ class Turns:
         if _is_sending_next(lane):
             return self._sendings
         return self._reopenings if lane.state is State.LOST else self._openings
-
-    def _circuit_of_next(self, lane: Lane) -> Circuit:
-        return self.sending if _is_sending_next(lane) else self.opening
 
 
 def _circuit(limits: Limits) -> Circuit:

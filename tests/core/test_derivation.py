@@ -360,6 +360,21 @@ def test_what_is_remembered_without_a_word_keeps_its_place(driver: Driver) -> No
     assert driver.sent(since=since) == ["pauseStart"]
 
 
+def test_what_follows_a_silent_record_goes_on(driver: Driver) -> None:
+    """Nothing is sent for the one that is only remembered; its memoir is due, and what waits behind it has its turn."""
+    arrive(driver, 0, "play", "buffer")
+    arrive(driver, 1, "pause")
+    arrive(driver, 2, "buffered")
+    driver.accept(2)
+    driver.assignment.changed.clear()
+    driver.accept()
+    assert driver.dropped == [(1, "unchanged")]
+    assert driver.lane() in driver.assignment.changed
+    assert driver.sent() == ["open", "play", "bufferStart", "pauseStart"]
+    driver.accept()
+    assert driver.assignment.ledger.safe == 3
+
+
 def test_a_derived_event_that_finds_its_session_gone_goes_again(driver: Driver) -> None:
     """What was derived stays derived."""
     arrive(driver, 0, "play", "chapter:1")

@@ -9,7 +9,7 @@ import pytest
 from relay.core.assignment import Assignment, Stage
 from relay.core.commands import Change
 from relay.core.events import Details, EventType, PlayerEvent, Record, SessionKey
-from relay.core.inputs import Accepted, TryAgain, Verdict
+from relay.core.inputs import Accepted, Assigned, TryAgain, Verdict
 from relay.core.lane import Lane, State
 from relay.core.memoir import read, write
 from relay.core.parking import is_excused, is_to_be_parked
@@ -172,6 +172,80 @@ def test_where_there_is_no_more_room_there_is_no_more_patience(busy: Driver) -> 
     assert busy.lane("a").state is State.PARKED
 
 
+ASKS = TryAgain("status_500", 500, retry_after_seconds=250.0)
+
+
+def waits_long(driver: Driver) -> None:
+    """`a` has failed while others were served, waits as the API has asked, and has done so for longer than the operator allows."""
+    bystander(driver, 2, fails_for("a", driver=driver))
+    bystander(driver, 25, lambda call: ASKS if call.lane.key == "a" else Accepted())
+    assert driver.lane("a").is_waiting
+
+
+def test_who_waits_too_long_for_the_next_try_is_not_tried_again(make_driver: Make) -> None:
+    """When patience ends, a full session gives way at once, however long its wait would last yet."""
+    driver = make_driver(limits=LIMITS, rules=Rules(park_after_seconds=40.0))
+    for key in ("other", "a"):
+        driver.open(key)
+    driver.arrive("a", *[E.PING] * 4)
+    waits_long(driver)
+    tries = len(driver.sent("a"))
+    bystander(driver, 30, lambda _: Accepted())
+    assert driver.lane("a").state is State.PARKED
+    assert len(driver.sent("a")) == tries
+
+
+def test_one_full_partition_of_several_suffices(make_driver: Make) -> None:
+    """The session that fills its partition gives way, though another partition could take more."""
+    driver = make_driver(limits=Limits(concurrency_max=50), rules=RULES)
+    for key in ("other", "a"):
+        driver.open(key)
+    driver.handle(Assigned(Assignment("events", 1)))
+    driver.arrive("a", E.PING)
+    waits_long(driver)
+    assert driver.aside == []
+    driver.assignment.is_window_full = True
+    driver.carry_out(driver.router.park(driver.now))
+    assert driver.lane("a").state is State.PARKED
+
+
+def test_while_the_relay_stops_nobody_is_parked(make_driver: Make) -> None:
+    """Neither who waits nor whose last call fails: whoever comes next decides."""
+    driver = make_driver(limits=LIMITS, rules=RULES)
+    for key in ("other", "a", "b"):
+        driver.open(key)
+    for key in ("a", "b"):
+        driver.arrive(key, *[E.PING] * 4)
+    bystander(driver, 2, fails_for("a", "b", driver=driver))
+    bystander(driver, 15, lambda call: {"a": ASKS, "b": None}.get(call.lane.key, Accepted()))
+    driver.now += 30.0
+    driver.router.drain()
+    assert driver.lane("a").is_waiting
+    assert driver.router.park(driver.now) == []
+    driver.answer(UNWELL, key="b")
+    assert driver.aside == []
+
+
+def test_an_excuse_ends_with_its_reason(busy: Driver) -> None:
+    """A session that was excused and is served again excuses no other: one that is merely full pauses the source."""
+    busy.answer(UNWELL, key="a")
+    assert not busy.router.buffer.is_full
+    busy.run(5.0, lambda _: Accepted())
+    busy.carry_out(busy.router.park(busy.now))
+    busy.arrive("other", *[E.PING] * 4)
+    assert busy.router.buffer.is_full
+
+
+def test_an_excuse_leaves_with_its_partition(busy: Driver) -> None:
+    """Nor does one of a partition that was taken."""
+    busy.answer(UNWELL, key="a")
+    busy.revoke()
+    busy.assign(1)
+    busy.open("b")
+    busy.arrive("b", *[E.PING] * 4)
+    assert busy.router.buffer.is_full
+
+
 def test_what_comes_later_stays_behind(busy: Driver) -> None:
     """Later events of a parked session are set aside, too, without a call; a sessionStart begins anew."""
     bystander(busy, 60, fails_for("a", driver=busy))
@@ -300,7 +374,9 @@ def test_a_parked_session_is_remembered_when_others_are_forgotten(busy: Driver) 
     lane = busy.lane("a")
     assert busy.router.forget_idle(busy.assignment, busy.now + 3 * 86_400) != []
     assert busy.assignment.lanes == {lane.key: lane}
-    assert busy.router.forget_idle(busy.assignment, busy.now + 8 * 86_400) != []
+    a_week_later = lane.active_at + 7 * 86_400
+    assert busy.router.forget_idle(busy.assignment, a_week_later - 1.0) == []
+    assert busy.router.forget_idle(busy.assignment, a_week_later + 1.0) != []
     assert busy.assignment.lanes == {}
 
 

@@ -344,6 +344,17 @@ def test_an_event_out_of_order_would_be_noticed(driver: Driver) -> None:
     assert driver.router.order_violations == 1
 
 
+def test_what_leaves_is_compared_with_what_left_before_it(driver: Driver) -> None:
+    """Two events that change their places are one violation, and what is in order after them is none."""
+    lane = driver.open()
+    driver.arrive("a", *[E.PING] * 5)
+    driver._checks_books = False
+    lane.waiting[1], lane.waiting[2] = lane.waiting[2], lane.waiting[1]
+    driver.accept_all()
+    assert driver.finished == [0, 1, 3, 2, 4, 5]
+    assert driver.router.order_violations == 1
+
+
 def test_commands_name_the_lane_that_they_are_for(driver: Driver) -> None:
     """An answer is reported with the lane of its call, and finds its way back by it alone."""
     driver.arrive("a", E.SESSION_START)
@@ -367,6 +378,7 @@ def test_an_opening_is_remembered_at_once(driver: Driver) -> None:
     driver.open("a")
     driver.open("b")
     assert driver.remembered == [driver.lane("a"), driver.lane("b")]
+    assert driver.assignment.changed == {}, "it is written once, and not again with the next receipt"
     driver.arrive("a", E.PING)
     driver.answer(Lost(404))
     driver.accept()

@@ -78,6 +78,17 @@ def test_the_api_may_ask_for_a_wait(driver: Driver) -> None:
     assert driver.waits[-1].seconds == 300.0
 
 
+def test_a_wait_that_the_api_asked_for_is_told_from_one_of_our_own(driver: Driver) -> None:
+    """However short it is: those who look on see why a session waits."""
+    lane = driver.open()
+    driver.arrive("a", E.PING)
+    driver.answer(TryAgain("status_500", 500, retry_after_seconds=1.0))
+    assert driver.router.was_asked_to_wait(lane)
+    driver.wake()
+    driver.answer(BROKEN)
+    assert not driver.router.was_asked_to_wait(lane)
+
+
 def test_what_fails_is_repeated_unaltered(driver: Driver) -> None:
     """Each try is the same call: same id, same event, same playhead and ts."""
     driver.open()
@@ -269,6 +280,22 @@ def test_events_are_held_apart_from_openings(driver: Driver) -> None:
     driver.run(6.0, driver.success_of)
     assert driver.sent("b") == ["open", "ping"]
     assert driver.sent("a") == ["open", "ping", "ping"]
+
+
+def test_while_we_are_refused_nobody_waits_on_his_own(make_driver: Callable[..., Driver]) -> None:
+    """Who waited for a timer waits for the probes like all others, and goes as soon as one of them succeeds."""
+    driver = make_driver(rules=Rules(backoff=Backoff(seconds_initial=30.0)))
+    for key in ("a", "b"):
+        driver.open(key)
+    driver.now += 10.0
+    driver.arrive("a", E.PING)
+    driver.answer(BUSY)
+    assert driver.lane("a").is_waiting
+    driver.arrive("b", E.PING)
+    driver.answer(FORBIDDEN)
+    assert driver.router.sending.state is CircuitState.HELD
+    driver.run(6.0, driver.success_of)
+    assert driver.finished == [0, 1, 3, 2]
 
 
 def test_one_refusal_of_us_among_successes_is_tried_again(driver: Driver) -> None:

@@ -154,6 +154,31 @@ def test_in_an_outage_age_says_nothing(aging: Callable[..., Driver]) -> None:
     assert [offset for offset, _ in driver.dropped] == list(range(2, 21))
 
 
+@pytest.mark.parametrize(
+    ("kind", "refused", "left"),
+    [
+        (E.SESSION_START, "opening", []),
+        (E.SESSION_START, "sending", [(2, "too_old")]),
+        (E.SESSION_END, "sending", []),
+        (E.SESSION_END, "opening", [(2, "too_old")]),
+    ],
+)
+def test_behind_a_complete_that_outage_counts_which_stops_the_call(
+    aging: Callable[..., Driver], kind: E, refused: str, left: list[tuple[int, str]]
+) -> None:
+    """A start is held up by an outage of openings, an end by one of events; in the other's outage age counts as always."""
+    driver = aging(sessionStart="set_aside", sessionEnd="set_aside")
+    driver.open()
+    driver.arrive("a", E.SESSION_COMPLETE)
+    driver.accept()
+    driver.now += 10.0
+    assert getattr(driver.router, refused).misconfigured(driver.now, "check")
+    driver.arrive("a", kind, appended_at=OLD)
+    driver.pass_time(6.0)
+    assert driver.reasons() == left
+    assert len(driver.flying) == (not left)
+
+
 def test_what_fails_and_is_dropped_by_age_is_not_set_aside_for_it(aging: Callable[..., Driver]) -> None:
     """The policy of its kind goes before the limit for failing events."""
     driver = aging(ping="drop")

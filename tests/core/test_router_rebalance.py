@@ -301,8 +301,11 @@ def test_a_topic_that_was_created_again_is_read_from_its_begin(driver: Driver) -
 def test_what_is_taken_holds_no_lanes(driver: Driver) -> None:
     """Sessions of a partition that has left are freed at once, and not only when somebody looks for garbage."""
     driver.open("a")
+    driver.arrive("a", E.PLAY)
+    driver.accept()
     assignment = driver.assignment
     assert assignment.lanes
+    assert assignment.changed
     driver.revoke()
     assert not assignment.lanes
     assert not assignment.changed

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from math import inf
 from random import Random
 from typing import TYPE_CHECKING
 
@@ -408,6 +409,18 @@ def test_a_session_that_is_to_be_forgotten_sooner_is_ended_then(make_driver: Cal
     assert SessionKey("a") not in driver.assignment.lanes
 
 
+def test_nobody_is_forgotten_while_the_relay_speaks_for_him(make_driver: Callable[..., Driver]) -> None:
+    """A call that hangs is waited for, though no event waits behind it."""
+    driver = make_driver(rules=Rules(keep_alive=KeepAlive(60.0), idle_seconds_max=300.0))
+    driver.open()
+    live(driver, 62, lambda _: None)
+    assert driver.lane().state is State.PINGING
+    driver.now += 1e6
+    assert driver.router.forget_idle(driver.assignment, driver.now) == []
+    driver.accept()
+    assert driver.lane().state is State.READY
+
+
 def test_whoever_was_forgotten_is_not_spoken_for(make_driver: Callable[..., Driver]) -> None:
     """Though somebody had looked at the session before: nothing is kept alive that nobody knows any more."""
     driver = make_driver(rules=Rules(keep_alive=KeepAlive(60.0), idle_seconds_max=300.0))
@@ -477,6 +490,38 @@ def test_a_silence_is_written_down_once(kept: Driver) -> None:
     kept.assignment.changed.clear()
     live(kept, 20 * MINUTE)
     assert kept.assignment.changed == {}
+
+
+def test_the_age_of_a_session_outlives_a_restart(kept: Driver) -> None:
+    """It is a day old when its memoir says so, and not a day after the restart."""
+    kept.now += 86_000.0
+    kept.arrive("a", E.PLAY)
+    kept.accept_all()
+    restarted(kept)
+    kept.arrive("a", E.PING)
+    kept.accept_all()
+    live(kept, 400)
+    assert [kind for kind, _, _ in said(kept)] == ["ping", "sessionEnd"]
+
+
+def test_a_session_whose_age_nobody_wrote_down_is_as_old_as_the_process(driver: Driver, make_driver: Callable[..., Driver]) -> None:
+    """Where silent sessions are kept alive from now on, those that were open before are ended in time, too; elsewhere nobody counts."""
+    driver.open()
+    memoir = read(write(driver.lane()) or b"")
+    after = make_driver(rules=Rules(keep_alive=KeepAlive(240.0)))
+    for another in (driver, after):
+        another.revoke()
+        another.router.restore(another.assign(from_offset=1), SessionKey("a"), memoir, another.now)
+    assert driver.lane().opened_at == inf
+    after.now += 86_000.0
+    after.arrive("a", E.PLAY)
+    after.accept_all()
+    live(after, 330)
+    assert after.changes() == [Change.PINGED]
+    after.arrive("a", E.PING)
+    after.accept_all()
+    live(after, 30)
+    assert after.changes()[-1] is Change.SUSPENDED
 
 
 def test_a_memoir_costs_nothing_more_where_nobody_is_kept_alive(driver: Driver) -> None:

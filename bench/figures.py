@@ -24,7 +24,7 @@ PAGES: Final = [HERE.parent / "docs" / name for name in ("performance.md", "sizi
 # Name → the program and its arguments. {broker} stands for the address of a broker that is started for it. Those that print no markdown are
 # shown as they are.
 PROGRAMS: Final[dict[str, list[str]]] = {
-    "latency": ["latency.py", "--rates", "2000,10000"],
+    "latency": ["latency.py", "--rates", "2000"],
     "failing": ["trouble.py", "failing"],
     "refetch": ["trouble.py", "refetch"],
     "layers": ["layers.py", "--lines", "15"],
@@ -33,7 +33,7 @@ PROGRAMS: Final[dict[str, list[str]]] = {
     "transports": ["transports.py", "--rounds", "5"],
     "sizing": ["sizing.py", "check"],
     "million": ["million.py"],
-    "choices": ["choices.py", "--rounds", "5"],
+    "choices": ["choices.py", "--rounds", "3"],
 }
 IN_TABLES: Final = {"latency", "failing", "refetch", "sizing", "million", "choices"}
 

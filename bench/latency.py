@@ -1,6 +1,6 @@
 """How long an event is on its way, from the moment when it is due to the moment when its request is at the API. Open loop.
 
-    python bench/latency.py [--rates 2000,10000] [--crowds uniform,zipf] [--kinds plain,tls] [--seconds 10]
+    python bench/latency.py [--rates 500,2000] [--crowds uniform,zipf] [--kinds plain,tls] [--seconds 10]
 
 A producer keeps its schedule whatever happens behind it, and each event says when it was due: so what waits because something else stood
 still is counted with all of its waiting. The API server notes how old each is when its request has been read (`peers/server/latencies.go`);
@@ -180,7 +180,7 @@ def page(rows: list[Row]) -> str:
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rates", default="2000,10000")
+    parser.add_argument("--rates", default="500,2000")
     parser.add_argument("--crowds", default="uniform,zipf")
     parser.add_argument("--kinds", default="plain,tls")
     parser.add_argument("--seconds", type=float, default=10.0)

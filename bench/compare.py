@@ -199,12 +199,12 @@ def turn(peer: str, shape: Shape, bootstrap: str, topic: str, folder: Path, *, a
     """One peer over one topic; over one of its own, where sessions are opened first."""
     api = api or Api(shape, folder)
     records = said(shape)
-    if shape.opens_first:
-        topic = create(bootstrap, shape, f"bench-{time.time_ns()}")
-        fill(bootstrap, topic, islice(records, shape.sessions))
     events = min(shape.events, SLOW_EVENTS) if peer in SLOW_PEERS else shape.events
     log = folder / f"{shape.name}-{peer}.log"
     try:
+        if shape.opens_first:
+            topic = create(bootstrap, f"bench-{time.time_ns()}", shape.partitions)
+            fill(bootstrap, topic, islice(records, shape.sessions))
         with started(command(peer), environment(peer, shape, bootstrap, topic, api), log) as process:
             if shape.opens_first:
                 until(api.taken, [process], lambda taken: taken >= shape.sessions)
@@ -222,19 +222,19 @@ def turn(peer: str, shape: Shape, bootstrap: str, topic: str, folder: Path, *, a
 
 
 def produce(bootstrap: str, shape: Shape) -> str:
-    """A topic with what the shape says: every session a start and pings, all at once. Only its name, where each turn fills its own."""
+    """A topic with what the shape says, unless it is there: every session a start and pings, all of them under way at once."""
     topic = f"bench-{shape.events}-{shape.sessions}-{shape.partitions}-{shape.value_bytes}-{'zipf' if shape.is_zipf else 'even'}"
-    if shape.opens_first or topic in AdminClient({"bootstrap.servers": bootstrap}).list_topics(timeout=10).topics:
+    if topic in AdminClient({"bootstrap.servers": bootstrap}).list_topics(timeout=10).topics:
         return topic
-    create(bootstrap, shape, topic)
+    create(bootstrap, topic, shape.partitions)
     fill(bootstrap, topic, said(shape))
     return topic
 
 
-def create(bootstrap: str, shape: Shape, topic: str) -> str:
-    """A topic without anything in it."""
+def create(bootstrap: str, topic: str, partitions: int) -> str:
+    """A topic without anything in it; its name."""
     admin = AdminClient({"bootstrap.servers": bootstrap})  # by a name: it must outlive its answer
-    admin.create_topics([NewTopic(topic, shape.partitions, 1)])[topic].result()
+    admin.create_topics([NewTopic(topic, partitions, 1)])[topic].result()
     time.sleep(1)
     return topic
 
@@ -322,7 +322,7 @@ def main() -> None:
     with broker() as bootstrap:
         for name in names:
             shape = SHAPES[name]
-            topic = produce(bootstrap, shape)
+            topic = "" if shape.opens_first else produce(bootstrap, shape)
             found = [Result(name, peer) for peer in peers if peer not in SLOW_PEERS or 2 * shape.sessions < SLOW_EVENTS]
             for number in range(arguments.turns):
                 for result in found:

@@ -24,7 +24,6 @@ from typing import Any, Final
 import compare
 import running
 from confluent_kafka import OFFSET_BEGINNING, Consumer, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient, NewTopic
 from processes import cpu_seconds, until
 
 SESSIONS: Final = 2_000
@@ -93,11 +92,7 @@ def speak(producer: Producer, topic: str, *, crowd: str, rate: int, seconds: flo
 
 def create(bootstrap: str) -> str:
     """A topic for one run."""
-    topic = f"latency-{time.time_ns()}"
-    admin = AdminClient({"bootstrap.servers": bootstrap})
-    admin.create_topics([NewTopic(topic, PARTITIONS, 1)])[topic].result()
-    time.sleep(1)
-    return topic
+    return compare.create(bootstrap, f"latency-{time.time_ns()}", PARTITIONS)
 
 
 def measure(bootstrap: str, folder: Path, *, kind: str, crowd: str, rate: int, seconds: float) -> list[Row]:  # noqa: PLR0913  # each by its name

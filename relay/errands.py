@@ -7,11 +7,12 @@ import asyncio
 from collections.abc import Callable, Generator, Sequence
 from contextlib import AsyncExitStack, ExitStack, contextmanager
 from functools import partial
+from urllib.parse import urlsplit
 
 from relay.api.edge_words import VOCABULARY
-from relay.check.api import Reach
+from relay.check.api import ApiChecks, Reach
 from relay.check.findings import Report
-from relay.check.kafka import Wanted
+from relay.check.kafka import KafkaChecks, Wanted
 from relay.check.whole import Ask, check_all
 from relay.formats import choose_decoder, registry_of
 from relay.kafka.state_carry_over import Partitioner
@@ -69,7 +70,19 @@ async def check(settings: Settings, *, seconds_max: float) -> Report:
             fetch_token=fetch,
         )
         dialect = build_dialect(settings, Tallies())
-        return await check_all(wanted, reach, dialect, seconds_max=seconds_max, others=_registry(settings.input, seconds_max))
+
+        async def ask_kafka(report: Report) -> None:
+            await KafkaChecks(wanted, report).run()
+
+        async def ask_api(report: Report) -> None:
+            await ApiChecks(reach, dialect, report).run()
+
+        asks = [
+            Ask("kafka", wanted.bootstrap_servers, ask_kafka),
+            *_registry(settings.input, seconds_max),
+            Ask("api", urlsplit(reach.url).netloc, ask_api),
+        ]
+        return await check_all(asks, seconds_max=seconds_max)
 
 
 def _registry(chosen: InputSettings, seconds_max: float) -> list[Ask]:

@@ -532,8 +532,8 @@ class InputSettings(Group):
     @property
     def asks_registry(self) -> bool:
         """Whether schemas are fetched from it: JSON that is not checked is read without."""
-        is_unchecked_json = self.format == "json-schema" and not self.schema_registry.check_json
-        return self.key_format == "registry" or (self.format != "json" and not is_unchecked_json)
+        reads_without = self.format == "json-schema" and not self.schema_registry.check_json and self.key_format != "registry"
+        return self.needs_registry and not reads_without
 
     @model_validator(mode="after")
     def _check_registry(self) -> Self:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from relay.check.findings import Report
-from relay.check.whole import _bounded
+from relay.check.whole import Ask, _bounded
 from relay.cli import main
 
 Capture = pytest.CaptureFixture[str]
@@ -58,6 +58,6 @@ def test_certificates_that_are_none_are_a_setting(capsys: Capture, monkeypatch: 
 def test_it_ends_in_time() -> None:
     """What is not finished by then is a failure of its own."""
     report = Report()
-    asyncio.run(_bounded(asyncio.Event().wait(), report, "kafka", "b:9092", 0.05))  # type: ignore[arg-type]
+    asyncio.run(_bounded(Ask("kafka", "b:9092", lambda _: asyncio.Event().wait()), report, 0.05))  # type: ignore[arg-type,return-value]
     (finding,) = report.findings
     assert (finding.check, finding.outcome, report.exit_code) == ("kafka.time", "fail", 4)

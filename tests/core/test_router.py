@@ -437,24 +437,6 @@ def test_a_restored_session_goes_on_where_it_stood(driver: Driver) -> None:
     assert driver.sent(since=since) == ["ping", "ping", "open again", "chapterStart", "play", "ping"]
 
 
-def test_a_session_restored_in_the_middle_of_the_telling_is_told_everything(driver: Driver) -> None:
-    """Nobody knows how far the telling had got, so it begins again, before the event that waits."""
-    driver.open()
-    driver.arrive("a", E.CHAPTER_START, E.PLAY)
-    driver.accept_all()
-    driver.arrive("a", E.PING)
-    driver.answer(Lost(404))
-    driver.accept()
-    memoir = read(write(driver.lane()) or b"")
-    driver.revoke()
-    again = driver.assign(from_offset=3)
-    driver.router.restore(again, SessionKey("a"), memoir, driver.now)
-    since = len(driver.calls)
-    driver.arrive("a", E.PING)
-    driver.accept_all()
-    assert driver.sent(since=since)[-3:] == ["chapterStart", "play", "ping"]
-
-
 def test_of_two_memoirs_the_later_one_wins(driver: Driver) -> None:
     """A former owner may have written after it lost the partition."""
     driver.open()

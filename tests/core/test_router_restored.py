@@ -91,3 +91,13 @@ def test_who_waits_for_a_letter_is_not_forgotten(driver: Driver) -> None:
     driver.store_aside(1)
     driver.carry_out(driver.router.forget_idle(driver.assignment, driver.now))
     assert driver.forgotten == [lane]
+
+
+def test_a_session_restored_in_the_middle_of_the_telling_is_told_everything(driver: Driver) -> None:
+    """Nobody knows how far the telling had got, so it begins again, before the event that waits."""
+    lost(driver)
+    take_up(driver, memoir_of(driver), from_offset=3)
+    since = len(driver.calls)
+    driver.arrive("a", E.PING)
+    driver.accept_all()
+    assert driver.sent(since=since)[-3:] == ["chapterStart", "play", "ping"]

@@ -52,18 +52,13 @@ def probing(turns: Turns, state: State, now: float = NOW) -> None:
 @pytest.mark.parametrize(("places", "of_each_kind"), [(1, 1), (2, 1), (3, 2), (8, 7), (16, 14), (512, 448)])
 def test_each_kind_leaves_an_eighth_of_the_places_to_the_other(places: int, of_each_kind: int) -> None:
     """One at least, but where there is just one."""
-    turns = Turns(Limits(concurrency_max=places))
-    for number in range(places + 1):
-        queued(turns, OPENS, f"open-{number}")
-    for _ in range(of_each_kind):
-        assert go(turns) is not None
-    assert go(turns) is None
-    turns = Turns(Limits(concurrency_max=places))
-    for number in range(places + 1):
-        queued(turns, SENDS, f"send-{number}")
-    for _ in range(of_each_kind):
-        assert go(turns) is not None
-    assert go(turns) is None
+    for state in (OPENS, SENDS):
+        turns = Turns(Limits(concurrency_max=places))
+        for number in range(places + 1):
+            queued(turns, state, f"{number}")
+        for _ in range(of_each_kind):
+            assert go(turns) is not None
+        assert go(turns) is None
 
 
 def test_where_departures_are_paced_each_fourth_is_for_an_event() -> None:

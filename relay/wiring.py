@@ -239,9 +239,9 @@ def build_traces(settings: Settings, tallies: Tallies, stack: AsyncExitStack) ->
         from relay.observe.tracing import Tracing  # noqa: PLC0415  # likewise
     except ImportError as error:
         raise SettingsError("RELAY_TRACING__ENDPOINT: needs an extra; install it: pip install 'relay[tracing]'") from error
-    collector = Collector(tracing.endpoint, sample_ratio=tracing.sample_ratio, version=relay.__version__)
+    collector = Collector(tracing.endpoint, version=relay.__version__)
     stack.push_async_callback(collector.close)
-    traces = Tracing(collector.provider, tallies, relation=tracing.relation)
+    traces = Tracing(collector.provider, tallies, sample_ratio=tracing.sample_ratio, relation=tracing.relation)
     stack.callback(traces.stop)
     return traces
 

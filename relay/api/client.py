@@ -78,7 +78,7 @@ class ApiClient:
             heard = partial(self._heard, command, hear, broke)
             destination = self._destination
             if also is not None:
-                destination = destination._replace(head=destination.head + encode_header(also))
+                destination = Destination(destination.url, destination.head + encode_header(also), destination.limits)
             return self._direct.post_at_once(destination, call.target, call.body, heard)
         except (Untranslatable, httpx.LocalProtocolError):
             return False

@@ -11,7 +11,7 @@ from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExport
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
-from opentelemetry.sdk.trace.sampling import ParentBased, TraceIdRatioBased
+from opentelemetry.sdk.trace.sampling import ALWAYS_ON
 
 EXPORT_SECONDS_MAX: Final = 5.0
 CLOSE_SECONDS_MAX: Final = 2.0  # after a drain; what has not left by then is lost
@@ -21,10 +21,10 @@ GIVE_UP_SECONDS_MAX: Final = 1.0
 class Collector:
     """Owns the provider, which is nobody else's: the library's global one stays as it is."""
 
-    def __init__(self, endpoint: str, *, sample_ratio: float, version: str) -> None:
-        """Send to this URL; nothing leaves before there are spans."""
+    def __init__(self, endpoint: str, *, version: str) -> None:
+        """Send to this URL; nothing leaves before there are spans. Each that is begun is kept: which are, others have decided."""
         resource = Resource.create({"service.name": "relay", "service.version": version})
-        self.provider = TracerProvider(sampler=ParentBased(TraceIdRatioBased(sample_ratio)), resource=resource, shutdown_on_exit=False)
+        self.provider = TracerProvider(sampler=ALWAYS_ON, resource=resource, shutdown_on_exit=False)
         self._exporter = OTLPSpanExporter(endpoint=endpoint, timeout=EXPORT_SECONDS_MAX)
         self.provider.add_span_processor(BatchSpanProcessor(self._exporter))
 

@@ -1,5 +1,6 @@
 """Traces: a span for each record and for each of its requests, linked to where the record came from; nothing of the player in them."""
 
+import re
 import subprocess
 import sys
 from typing import Any
@@ -270,8 +271,8 @@ def test_histograms_name_traces() -> None:
     assert "trace_id" not in metrics.expose("")[0].decode()
 
 
-def test_what_is_not_sampled_costs_no_span_and_still_hands_on_its_context() -> None:
-    """With the flag that says so."""
+def test_where_the_library_is_turned_off_nothing_is_kept() -> None:
+    """By its own variable, for instance; contexts are handed on with the flag that says so."""
     scene = Scene(sampler=ALWAYS_OFF)
     event = event_of()
     attempt = scene.traces.attempt(send(event))
@@ -281,6 +282,71 @@ def test_what_is_not_sampled_costs_no_span_and_still_hands_on_its_context() -> N
     assert not scene.spans
     assert not scene.tallies.end_to_end.examples
     assert not scene.traces._spans
+
+
+def test_a_part_of_the_records_is_kept() -> None:
+    """Each request of a record is told the same, so a trace is whole or not there; what is not kept takes no room."""
+    scene = Scene(sample_ratio=0.25)
+    kept = 0
+    for offset in range(2_000):
+        event = event_of(traceparent=None, offset=offset)
+        flags = set()
+        for verdict in (TryAgain("timeout"), Accepted()):
+            attempt = scene.traces.attempt(send(event))
+            attempt.ended(verdict, 0)
+            flags.add(int(attempt.header[1][-2:], 16) & 1)
+        assert flags == {len(scene.traces._spans)}
+        kept += len(scene.traces._spans)
+        scene.perform(Finish(lane_of(event), event))
+    assert 400 < kept < 600
+    assert len(scene.spans) == 3 * kept
+
+
+@pytest.mark.parametrize("relation", ["link", "parent"])
+def test_what_is_not_kept_hands_on_a_context_of_its_own(relation: str) -> None:
+    """A new one for each request, and one for its dead letter, all of which say that nobody keeps them."""
+    scene = Scene(sample_ratio=0.0, relation=relation)
+    event = event_of(traceparent=None)
+    record = event.record
+    assert record is not None
+    told = [*(scene.traces.attempt(send(event)).header[1].decode() for _ in range(3)), scene.traces.context_of("events", 3, record)]
+    assert all(re.fullmatch("00-[0-9a-f]{32}-[0-9a-f]{16}-00", context) for context in told)
+    assert len({context.split("-")[2] for context in told}) == 4
+    scene.perform(SetAside(Assignment("events", 3), record, Reason.REJECTED))
+    assert not scene.spans
+    assert not scene.tallies.end_to_end.examples
+
+
+@pytest.mark.parametrize(("flags", "ratio", "is_kept"), [("01", 0.0, True), ("00", 1.0, False), ("03", 0.0, True), ("02", 1.0, False)])
+def test_a_producer_that_stands_above_decides_what_is_kept(flags: str, ratio: float, is_kept: bool) -> None:  # noqa: FBT001  # a case
+    """Whatever part of the records is kept else; the trace stays the producer's."""
+    scene = Scene(sample_ratio=ratio, relation="parent")
+    event = event_of(traceparent=f"{UPSTREAM[:-2]}{flags}")
+    record = event.record
+    assert record is not None
+    attempt = scene.traces.attempt(send(event))
+    assert attempt.header[1].startswith(UPSTREAM[:35].encode())
+    assert scene.traces.context_of("events", 3, record).startswith(UPSTREAM[:35])
+    attempt.ended(Accepted(), 204)
+    scene.perform(Finish(lane_of(event), event))
+    assert bool(scene.spans) is is_kept
+
+
+@pytest.mark.parametrize("traceparent", [f"00-{'0' * 32}-00f067aa0ba902b7-00", f"00-{UPSTREAM[3:35]}-{'0' * 16}-00", "nonsense"])
+def test_a_context_that_is_none_decides_nothing(traceparent: str) -> None:
+    """A trace or a span of noughts names nothing."""
+    scene = Scene(relation="parent")
+    event = event_of(traceparent=traceparent)
+    scene.traces.attempt(send(event)).ended(Accepted(), 204)
+    assert scene.spans
+
+
+def test_a_link_decides_nothing() -> None:
+    """What the producer keeps is its own affair, where traces are the relay's."""
+    scene = Scene(relation="link")
+    event = event_of(traceparent=f"{UPSTREAM[:-2]}00")
+    scene.traces.attempt(send(event)).ended(Accepted(), 204)
+    assert scene.spans
 
 
 def test_without_traces_the_library_is_not_even_imported() -> None:

@@ -127,7 +127,7 @@ class TlsLayer(asyncio.Protocol):
             return False
         except ssl.SSLError as error:
             if not self.verified.done():
-                self.verified.set_exception(error)
+                self.verified.set_exception(error.with_traceback(None))  # it would hold us, as we hold it
             self.close()  # the alert goes out before: who operates the server learns why
             return False
         self._flush()

@@ -177,13 +177,14 @@ class Pool:
         if scheme == "http":
             await self._loop.create_connection(lambda: connection, host, port)
             return
-        layer = TlsLayer(connection, self._tls, host, self._loop)
-        socket, _ = await self._loop.create_connection(lambda: layer, host, port)
+        socket, layer = await self._loop.create_connection(lambda: TlsLayer(connection, self._tls, host, self._loop), host, port)
         try:
             await layer.verified
         except BaseException:
             socket.abort()
             raise
+        finally:
+            del layer, socket  # else a failed handshake, whose trace holds them, would wait with them for the garbage collector
 
     # What connections tell.
 

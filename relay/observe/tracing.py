@@ -86,7 +86,7 @@ class Tracing:
         self._tracer = provider.get_tracer("relay")
         self._tallies = tallies
         self._kept_below = int(sample_ratio * _HASHES)
-        self._relation = relation
+        self._is_below = relation == "parent"
         self._spans: OrderedDict[Place, Span] = OrderedDict()
 
     def attempt(self, command: OpenSession | SendEvent) -> Attempt | Unkept:
@@ -97,7 +97,7 @@ class Tracing:
         place = (lane.assignment.topic, lane.assignment.partition, head.record.offset)
         above = self._span_of(place, head.record, str(head.event_type))
         if above is None:
-            return Unkept(_unkept(head.record, self._relation))
+            return Unkept(_unkept(head.record, is_below=self._is_below))
         operation, name = ("open", "open session") if isinstance(command, OpenSession) else ("send", f"send {command.event.event_type}")
         attributes = {"http.request.method": "POST"}
         if isinstance(command, OpenSession):
@@ -108,7 +108,7 @@ class Tracing:
     def context_of(self, topic: str, partition: int, record: Record) -> str:
         """The `traceparent` for the dead letter of a record; one that never led to a request gets its span now."""
         span = self._span_of((topic, partition, record.offset), record, "")
-        return _unkept(record, self._relation).decode("ascii") if span is None else traceparent(span)
+        return _unkept(record, is_below=self._is_below).decode("ascii") if span is None else traceparent(span)
 
     def watching(self, performers: Mapping[type[Command], Perform]) -> dict[type[Command], Perform]:
         """The performers of the commands by which records are finished; they end spans as well."""
@@ -148,7 +148,7 @@ class Tracing:
 
     def _keeps(self, place: Place, record: Record) -> bool:
         """A producer that stands above decides; else the place does, so that each request of a record is told the same."""
-        if self._relation == "parent" and record.headers:
+        if self._is_below and record.headers:
             if _not_sampled(record):
                 return False
             _, origin = _origin(record)
@@ -159,12 +159,11 @@ class Tracing:
     def _begin(self, place: Place, record: Record, event_type: str) -> Span:
         topic, partition, offset = place
         context, origin = _origin(record)
-        is_parent = self._relation == "parent"
         span = self._tracer.start_span(
             f"process {topic}",
-            context=context if is_parent else Context(),
+            context=context if self._is_below else Context(),
             kind=SpanKind.CONSUMER,
-            links=[Link(origin)] if origin.is_valid and not is_parent else (),
+            links=[Link(origin)] if origin.is_valid and not self._is_below else (),
             attributes={
                 "messaging.system": "kafka",
                 "messaging.operation.type": "process",
@@ -230,9 +229,9 @@ def _not_sampled(record: Record) -> bytes | None:
     return None
 
 
-def _unkept(record: Record, relation: Relation) -> bytes:
+def _unkept(record: Record, *, is_below: bool) -> bytes:
     """A context that nobody keeps: of the producer's trace if that is to stand above, else of one of its own."""
-    trace = _not_sampled(record) if relation == "parent" else None
+    trace = _not_sampled(record) if is_below else None
     return b"00-%s-%016x-00" % (trace or b"%032x" % _drawn(128), _drawn(64))
 
 

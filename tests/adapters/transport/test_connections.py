@@ -361,22 +361,27 @@ def test_what_is_over_is_freed_at_once(
     only_ours.run(test())
 
 
-@pytest.mark.parametrize("end", ["hangs up", "does not answer", "is not there"])
-def test_a_call_that_fails_leaves_nothing_behind(only_ours: Any, serve: Any, end: str) -> None:
+@pytest.mark.parametrize("end", ["hangs up", "does not answer", "is not there", "is not trusted", "hangs up in the handshake"])
+def test_a_call_that_fails_leaves_nothing_behind(only_ours: Any, serve: Any, server_tls: ssl.SSLContext, end: str) -> None:
     """Its error is freed with all that its trace leads to: none of it waits for the garbage collector, which comes by seldom."""
 
     async def script(peer: Any) -> None:
-        await peer.read()
+        if end != "hangs up in the handshake":
+            await peer.read()
         if end == "does not answer":
             await asyncio.sleep(0.2)
 
     async def test() -> None:
         async with only_ours.transport() as transport:
-            async with serve(script) as server:
+            async with serve(script, tls=server_tls if end == "is not trusted" else None) as server:
+                url = server.url.replace("http:", "https:") if end == "hangs up in the handshake" else server.url
                 if end != "is not there":
-                    await fail(transport, server.url)
+                    await fail(transport, url)
             if end == "is not there":
-                await fail(transport, server.url)
+                await fail(transport, url)
+
+    def is_ours(thing: object) -> bool:
+        return isinstance(thing, FrameType) and thing.f_globals["__name__"].startswith("relay.")
 
     async def fail(transport: httpx.AsyncBaseTransport, url: str) -> None:
         gc.collect()
@@ -388,7 +393,7 @@ def test_a_call_that_fails_leaves_nothing_behind(only_ours: Any, serve: Any, end
             await asyncio.sleep(0)  # so that sockets are closed
             gc.set_debug(gc.DEBUG_SAVEALL)
             gc.collect()
-            assert not [thing for thing in gc.garbage if isinstance(thing, Connection | httpx.TransportError | FrameType)]
+            assert not [thing for thing in gc.garbage if isinstance(thing, Connection | TlsLayer | httpx.TransportError) or is_ours(thing)]
         finally:
             gc.set_debug(0)
             gc.garbage.clear()

@@ -4,7 +4,6 @@ In: settings. Out: a running relay, and its exit code. The parts receive plain v
 """
 
 import asyncio
-import gc
 import logging
 import signal
 import socket
@@ -13,6 +12,7 @@ from collections.abc import Coroutine, Mapping
 from contextlib import AsyncExitStack, suppress
 
 import relay
+from relay import memory
 from relay.api.calls import Calls
 from relay.api.edge_words import VOCABULARY
 from relay.api.traced import Traced
@@ -55,18 +55,12 @@ log = logging.getLogger("relay.app")
 def run(settings: Settings) -> int:
     """Serve until a signal asks to stop; the exit code says how it ended. On uvloop, where there is one."""
     logs.configure(settings.log.level, settings.log.format)
-    _seldom_look_for_garbage()
+    memory.keep_house()
     try:
         import uvloop  # noqa: PLC0415  # not on every platform
     except ImportError:
         return asyncio.run(serve(settings))
     return uvloop.run(serve(settings))
-
-
-def _seldom_look_for_garbage() -> None:
-    """Events hold no cycles; that Python looks for some among them all the time took a thirtieth of all CPU."""
-    gc.set_threshold(20_000, 10, 5)
-    gc.freeze()  # what is imported by now stays: no look at it
 
 
 async def serve(settings: Settings) -> int:

@@ -282,16 +282,17 @@ def test_a_start_goes_before_what_came_before_it(make: Any) -> None:
     assert driver.aside == []
 
 
-def test_a_new_start_sends_those_ahead_that_wait(make: Any) -> None:
-    """They belong to the session before."""
+@pytest.mark.parametrize("first", [100, 0])
+def test_a_new_start_sends_those_ahead_that_wait(make: Any, first: int) -> None:
+    """They belong to the session before, be it that of the very first moment of a clock."""
     driver = make(Policy.REORDER)
-    for kind, ts in ((START, 100), (PING, 130), (END, 140), (START, 50), (PING, 60)):
+    for kind, ts in ((START, first), (PING, 130), (END, 140), (START, 50), (PING, 60)):
         driver.say(kind, ts)
     driver.pass_time(3)
     driver.accept_all()
     driver.pass_time(3)
     driver.accept_all()
-    assert times(driver) == [100, 130, 140, 50, 60]
+    assert times(driver) == [first, 130, 140, 50, 60]
 
 
 def test_each_session_has_a_window_of_its_own(make: Any) -> None:

@@ -159,11 +159,18 @@ class Listener:
         """The offsets that have come from a partition, in order."""
         return [record.offset for record in self.records.get(place, [])]
 
+    def _so_far(self) -> str:
+        """What has come, for whoever wonders what has not."""
+        heard = [type(message).__name__ for message in self.messages if not isinstance(message, Fetched)]
+        came = {f"{topic}/{partition}": len(records) for (topic, partition), records in self.records.items()}
+        polled = "never" if self.source is None else f"{time.monotonic() - self.source.last_poll_at:.1f} s ago"
+        return f"heard {heard}, ours {sorted(self.assigned)}, records {came}, polled {polled}"
+
     async def until(self, fact: Callable[[], bool], name: str, seconds: float = 20) -> None:
         """Wait for a named fact."""
         deadline = time.monotonic() + seconds
         while not fact():
-            assert time.monotonic() < deadline, f"not within {seconds} s: {name}"
+            assert time.monotonic() < deadline, f"not within {seconds} s: {name}; {self._so_far()}"
             self._news.clear()
             try:
                 await asyncio.wait_for(self._news.wait(), 0.05)

@@ -10,6 +10,9 @@ as many are taken as there are sessions (a tenth of the events, if that is later
 them; the shape `openings` counts from the beginning on. What `long` adds is time: a JVM compiles while it runs. With `sessions-100000` each
 turn has a topic of its own, whose pings are produced once all sessions are open: else most of them would be opened while pings are counted.
 The CPU time of the server is told as well: it must not be the limit.
+
+The client fetches a partition in long runs, so what is read ahead holds events of a few hundred sessions only: for `latency-80`, which
+shall have 2,000 requests under way, it is more, and so is the topic.
 """
 
 import argparse
@@ -40,7 +43,7 @@ PEERS = HERE / "peers"
 KAFKA = HERE.parent / "tests" / "kafka" / "kafka.sh"
 BUILT = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "relay-bench"
 BIG_QUEUE = {"queue.buffering.max.messages": 1_000_000}
-READ_AHEAD = "10000"  # of a default of 100,000: else most of a topic would be read before anything is counted, and reading cost nothing
+READ_AHEAD = 10_000  # of a default of 100,000: else most of a topic would be read before anything is counted, and reading cost nothing
 SLOW_PEERS = {"naive", "httpx"}
 SLOW_EVENTS = 6_000  # what they are given to do: at their pace a whole topic would take an hour, and 100,000 sessions as long to open
 
@@ -62,6 +65,7 @@ class Shape:
     forget_every: int = 0
     counts_openings: bool = False
     opens_first: bool = False
+    read_ahead: int = READ_AHEAD
 
     def counted(self, events: int) -> tuple[int, int]:
         """From which event to which a turn over so many of them is measured."""
@@ -79,7 +83,7 @@ SHAPES = {
         Shape("long", events=400_000, is_tls=True),
         Shape("connections-64", concurrency=64, is_tls=True),
         Shape("latency-20", latency_ms=20, is_tls=True),
-        Shape("latency-80", latency_ms=80, is_tls=True, concurrency=2_000),
+        Shape("latency-80", events=300_000, latency_ms=80, is_tls=True, concurrency=2_000, read_ahead=50_000),
         Shape("sessions-100", sessions=100, is_tls=True),
         Shape("sessions-100000", events=300_000, sessions=100_000, is_tls=True, opens_first=True),
         Shape("openings", sessions=60_000, is_tls=True, counts_openings=True),
@@ -187,7 +191,7 @@ def environment(peer: str, shape: Shape, bootstrap: str, topic: str, api: Counts
         "RELAY_KAFKA__GROUP_ID": group,
         "RELAY_API__URL": api.url,
         "RELAY_API__CONCURRENCY_MAX": str(shape.concurrency),
-        "RELAY_LIMITS__BUFFER_EVENTS_MAX": READ_AHEAD,
+        "RELAY_LIMITS__BUFFER_EVENTS_MAX": str(shape.read_ahead),
         "RELAY_API__TRANSPORT": "httpx" if peer == "httpx" else "fast",
         "RELAY_ADMIN__HOST": "127.0.0.1",
         "RELAY_ADMIN__PORT": "0",

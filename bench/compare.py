@@ -42,7 +42,6 @@ HERE = Path(__file__).resolve().parent
 PEERS = HERE / "peers"
 KAFKA = HERE.parent / "tests" / "kafka" / "kafka.sh"
 BUILT = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "relay-bench"
-BIG_QUEUE = {"queue.buffering.max.messages": 1_000_000}
 READ_AHEAD = 10_000  # of a default of 100,000: else most of a topic would be read before anything is counted, and reading cost nothing
 SLOW_PEERS = {"naive", "httpx"}
 SLOW_EVENTS = 6_000  # what they are given to do: at their pace a whole topic would take an hour, and 100,000 sessions as long to open

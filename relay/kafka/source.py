@@ -53,6 +53,7 @@ LEAVING_EXTRA_SECONDS: Final = 5.0  # for the commit and the goodbye
 QUEUE_KBYTES_PER_PARTITION: Final = 2_048
 QUEUE_KBYTES_MIN: Final = 16_384  # with less, some partitions starve
 QUEUE_KBYTES_MAX: Final = 131_072
+FETCH_BYTES_PER_PARTITION: Final = 131_072  # at once: a backlog is then read from all of them side by side, and many sessions are at hand
 METADATA_REFRESH_MS: Final = 30_000  # a new topic or partition is noticed within this; the client's default is five minutes
 
 _BROKER_DECIDES: Final = "with RELAY_KAFKA__GROUP_PROTOCOL=consumer the broker decides it"
@@ -209,6 +210,7 @@ def _properties(  # noqa: PLR0913  # settings, each by its name
         "enable.auto.commit": False,  # only what is delivered is committed
         "enable.auto.offset.store": False,
         "auto.offset.reset": "earliest",  # a new group skips nothing
+        "max.partition.fetch.bytes": FETCH_BYTES_PER_PARTITION,
         "fetch.queue.backoff.ms": 10,  # by default the fetcher stands still for up to a second when the queue was full
         "queued.min.messages": 1_000,
         "queued.max.messages.kbytes": min(QUEUE_KBYTES_MAX, max(QUEUE_KBYTES_MIN, QUEUE_KBYTES_PER_PARTITION * partition_count)),

@@ -28,6 +28,23 @@ def test_records_come_in_order(kafka: Any, listening: Any, run: Any) -> None:
     run(scenario())
 
 
+def test_a_backlog_is_read_from_all_partitions(kafka: Any, listening: Any, run: Any) -> None:
+    """They come side by side, not one after the other: else few sessions would be at hand, and the rest of them late."""
+    topic = kafka.new_topic()
+    for _ in range(20):
+        for number in range(400):
+            kafka.produce(topic, b"x" * 500, partition=number % 4)
+        kafka.flush()  # a batch that a producer wrote comes whole
+
+    async def scenario() -> None:
+        async with listening(kafka, topic, kafka.name()) as listener:
+            await listener.until(lambda: listener.count >= 3000, "some of them are read")
+            assert max(len(records) for records in listener.records.values()) < 0.5 * listener.count
+            await listener.until(lambda: listener.count == 8000, "all are read")
+
+    run(scenario())
+
+
 def test_a_client_that_goes_back_is_sent_forward(kafka: Any, listening: Any, run: Any) -> None:
     """When the client begins to read too early, nothing comes twice, and what follows comes once."""
     topic, group = kafka.new_topic(), kafka.name()

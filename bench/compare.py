@@ -11,8 +11,11 @@ them; the shape `openings` counts from the beginning on. What `long` adds is tim
 turn has a topic of its own, whose pings are produced once all sessions are open: else most of them would be opened while pings are counted.
 The CPU time of the server is told as well: it must not be the limit.
 
-The client fetches a partition in long runs, so what is read ahead holds events of a few hundred sessions only: for `latency-80`, which
-shall have 2,000 requests under way, it is more, and so is the topic.
+In most shapes a topic lies ready and everybody goes as fast as he can, so he who is faster has more to do at once, which makes each event
+cheaper. In the shapes `paced` events come at a rate that all can bear, whatever is behind: as on most days. Of `paced-30` and `paced-1000`
+the second has thirty times as many requests under way, and connections, at the same rate; counted is the second half, when everybody has
+found his pace. `latency-80` reads further ahead, for it shall
+have 2,000 requests under way.
 """
 
 import argparse
@@ -24,6 +27,7 @@ import ssl
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import urllib.request
 from collections.abc import Iterable, Iterator
@@ -43,6 +47,7 @@ PEERS = HERE / "peers"
 KAFKA = HERE.parent / "tests" / "kafka" / "kafka.sh"
 BUILT = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "relay-bench"
 READ_AHEAD = 10_000  # of a default of 100,000: else most of a topic would be read before anything is counted, and reading cost nothing
+PACE_SECONDS = 0.002
 SLOW_PEERS = {"naive", "httpx"}
 SLOW_EVENTS = 6_000  # what they are given to do: at their pace a whole topic would take an hour, and 100,000 sessions as long to open
 
@@ -64,13 +69,14 @@ class Shape:
     forget_every: int = 0
     counts_openings: bool = False
     opens_first: bool = False
+    per_second: int = 0  # as fast as everybody can, unless it says something
     read_ahead: int = READ_AHEAD
 
     def counted(self, events: int) -> tuple[int, int]:
         """From which event to which a turn over so many of them is measured."""
         first = 0 if self.counts_openings else self.sessions
         if self.opens_first:
-            first += (events - self.sessions) // 10
+            first += (events - self.sessions) // (2 if self.per_second else 10)
         return max(events // 10, first), events * 9 // 10
 
 
@@ -92,6 +98,19 @@ SHAPES = {
         Shape("bytes-1000", value_bytes=1_000, is_tls=True),
         Shape("bytes-4000", value_bytes=4_000, is_tls=True),
         Shape("faults", fail_every=100, forget_every=1_000, is_tls=True),
+        Shape("paced", events=50_000, is_tls=True, opens_first=True, per_second=2_000),
+        Shape("paced-80", events=82_000, latency_ms=80, is_tls=True, concurrency=2_000, opens_first=True, per_second=4_000),
+        Shape("paced-30", events=54_000, sessions=6_000, latency_ms=30, is_tls=True, concurrency=4_000, opens_first=True, per_second=2_000),
+        Shape(
+            "paced-1000",
+            events=86_000,
+            sessions=6_000,
+            latency_ms=1_000,
+            is_tls=True,
+            concurrency=4_000,
+            opens_first=True,
+            per_second=2_000,
+        ),
     )
 }
 QUICK = ("plain", "tls")
@@ -211,7 +230,10 @@ def turn(peer: str, shape: Shape, bootstrap: str, topic: str, folder: Path, *, a
         with started(command(peer), environment(peer, shape, bootstrap, topic, api), log) as process:
             if shape.opens_first:
                 until(api.taken, [process], lambda taken: taken >= shape.sessions)
-                fill(bootstrap, topic, records)
+                feeding = threading.Thread(target=fill, args=(bootstrap, topic, records, shape.per_second), daemon=True)
+                feeding.start()
+                if not shape.per_second:
+                    feeding.join()
             beginning, end = shape.counted(events)
             begun = until(api.taken, [process], lambda taken: taken >= beginning)
             first = (time.monotonic(), cpu_seconds(process.pid), cpu_seconds(api.pid))
@@ -242,12 +264,15 @@ def create(bootstrap: str, topic: str, partitions: int) -> str:
     return topic
 
 
-def fill(bootstrap: str, topic: str, records: Iterable[tuple[str, str]]) -> None:
-    """Produce them all."""
+def fill(bootstrap: str, topic: str, records: Iterable[tuple[str, str]], per_second: int = 0) -> None:
+    """Produce them all, at a rate or as fast as can be."""
     producer = Producer(
         {"bootstrap.servers": bootstrap, "linger.ms": 20, "compression.type": "lz4", "queue.buffering.max.messages": 1_000_000}
     )
-    for key, value in records:
+    began = time.monotonic()
+    for number, (key, value) in enumerate(records):
+        while per_second and number > (time.monotonic() - began) * per_second:
+            time.sleep(PACE_SECONDS)
         producer.produce(topic, value, key=key)
         producer.poll(0)
     producer.flush()

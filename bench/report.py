@@ -26,6 +26,7 @@ TITLES: Final = {
     "forget_every": "a 410 for each …",
     "counts_openings": "openings count",
     "opens_first": "all opened first",
+    "per_second": "events come, /s",
 }
 
 
@@ -80,7 +81,8 @@ def page(kept: Mapping[str, Any]) -> str:
             "Peers and relay take turns on the same topic and the same kind of API server. *relay ÷ peer* is the relay's CPU per event in",
             "multiples of the peer's, the median over turns, lowest and highest: below 1 the relay is cheaper. CPU is that of the whole",
             "process; the API's own CPU per event stands beside it. `httpx` is the relay on stock `httpx.AsyncHTTPTransport`, `naive` a",
-            "task for each message over `httpx.AsyncClient`; both are given a part of the topic only, and none of 100,000 sessions.",
+            "task for each message over `httpx.AsyncClient`; both are given a part of the topic only, and none of 100,000 sessions. In the",
+            "shapes `paced` events come at a rate that all can bear; in the others a topic lies ready, and everybody takes what he can.",
             "",
             *table(kept),
             "",

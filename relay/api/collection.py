@@ -108,6 +108,8 @@ def _raw(json: bytes) -> msgspec.Raw | msgspec.UnsetType:
 def _last_segment(location: str) -> str:
     if not location.isprintable():  # urlsplit would quietly take line ends out
         return ""
+    if location.startswith("/") and not location.startswith("//"):  # as the API writes it; urlsplit finds the same, at five times the cost
+        return location.partition("#")[0].partition("?")[0].rpartition("/")[2]
     try:
         return urlsplit(location).path.rpartition("/")[2]
     except ValueError:  # "http://[" is no URL

@@ -200,13 +200,13 @@ class Arrivals:
 
     def _is_scattered(self, lane: Lane) -> bool:
         """Whether the same session lives in another partition of the topic: nobody can keep an order over two of them."""
-        here = lane.assignment
-        elsewhere = (
-            other.lanes[lane.key]
-            for other in self._assignments.values()
-            if lane.key in other.lanes and other.topic == here.topic  # here, too, but that lane is new
-        )
-        return any(other.waiting or other.state not in OVER for other in elsewhere)
+        key, here = lane.key, lane.assignment
+        for other in self._assignments.values():
+            if key in other.lanes and other.topic == here.topic:  # in here, too, but that lane is new
+                elsewhere = other.lanes[key]
+                if elsewhere.waiting or elsewhere.state not in OVER:
+                    return True
+        return False
 
 
 def _count_order(lane: Lane, record: Record, event: PlayerEvent) -> list[Command]:

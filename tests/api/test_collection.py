@@ -220,6 +220,14 @@ def test_whatever_the_location_says_only_an_id_is_an_id(location: str) -> None:
         assert verdict == TryAgain("no_session_id", 201)
 
 
+@settings(max_examples=300, deadline=None, derandomize=True, database=None)
+@given(path=st.text(alphabet="/:?#[]@%.abc;= ", max_size=30))
+def test_a_path_is_read_as_the_rest_of_a_url_is(path: str) -> None:
+    """What makes no detour by the URL finds the same."""
+    verdict = DIALECT.judge_opening(Answer(201, location=f"/v1{path}"))
+    assert verdict == DIALECT.judge_opening(Answer(201, location=f"https://company.example/v1{path}"))
+
+
 @pytest.mark.parametrize(
     ("status", "opening", "sending"),
     [

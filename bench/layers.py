@@ -29,7 +29,7 @@ EVENT_LOOP: Final = "(event loop)"
 # The first that fits, by the beginning of a module's path within the package.
 LAYERS: Final = (
     ("event loop", (EVENT_LOOP, "app", "cli/", "__main__")),
-    ("consume", ("kafka/source", "kafka/member", "kafka/reading", "kafka/reports", "kafka/holdings")),
+    ("consume", ("kafka/source", "kafka/member", "kafka/reading", "kafka/reports", "kafka/holdings", "kafka/beginnings")),
     ("decode", ("input/",)),
     (
         "route",

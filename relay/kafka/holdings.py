@@ -55,6 +55,10 @@ class Holdings:
         if self.is_current(place, serial):
             self._held.discard(place)
 
+    def is_held(self, place: Place) -> bool:
+        """Whether it is not to be read yet."""
+        return place in self._held
+
     def is_current(self, place: Place, serial: int) -> bool:
         """Whether this assignment of the partition is the present one."""
         return self._serials.get(place) == serial

@@ -22,10 +22,11 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Final, Protocol
 
-from confluent_kafka import OFFSET_INVALID, Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, OFFSET_INVALID, OFFSET_STORED, Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from relay.core.events import Record
 from relay.errors import FatalConsumerError, SettingsError
+from relay.kafka.beginnings import Beginnings
 from relay.kafka.client import Properties, Seldom, advice, error_in, not_configured
 from relay.kafka.hindrances import Hindrances
 from relay.kafka.holdings import Holdings
@@ -58,6 +59,7 @@ SLICE_SECONDS: Final = 0.05
 REPLY_EXTRA_SECONDS: Final = 2.0  # the pump keeps its own bound; this is for one that hangs
 COMMITTED_SECONDS: Final = 5.0
 COMMITTED_TRIES: Final = 3
+BEGINS_SECONDS: Final = 5.0
 OUTSIDE_SECONDS: Final = 1.0
 _NAME_IS_HELD: Final = KafkaError(KafkaError.UNRELEASED_INSTANCE_ID).str()
 _NOT_ALLOWED: Final = KafkaError(KafkaError.GROUP_AUTHORIZATION_FAILED).str()
@@ -114,6 +116,7 @@ class Member:
         self._untaken = 0
         self._untaken_lock = threading.Lock()
         self._holdings = Holdings()
+        self._beginnings = Beginnings()
         self._next: dict[Place, int] = {}  # the offset after the last record of each partition
         self._standing_since: float | None = None
         self._seldom = Seldom()
@@ -226,30 +229,46 @@ class Member:
             consumer.pause([TopicPartition(*place) for place in pause])
         if resume:
             consumer.resume([TopicPartition(*place) for place in resume])
-        self._read(consumer)
+            self._beginnings.released(resume, self._clock())
+        has_more = self._read(consumer)
+        self._beginnings.look(consumer, self._clock(), has_more=has_more)
 
-    def _read(self, consumer: Consumer, *, is_sip: bool = False) -> None:
+    def _read(self, consumer: Consumer, *, is_sip: bool = False) -> bool:
+        """Hand over what the client has at hand; whether there is more."""
         serial = self._holdings.last_serial
         first = consumer.poll(0 if is_sip else POLL_SECONDS)
         self.last_poll_at = self._clock()
         if first is None:
-            return
+            return False
         others = [] if is_sip else consumer.consume(BATCH_RECORDS_MAX - 1, GATHER_SECONDS)
         messages = [message for message in (first, *others) if self._is_record(message)]
+        has_more = len(others) == BATCH_RECORDS_MAX - 1
         if self.is_closing:
-            return
-        # A rebalance may have come between two records of a batch: what belongs to an assignment that has ended must not be taken for the
-        # beginning of the next one. Whatever was assigned during this call is held and has no records yet.
-        messages = [one for one in messages if self._holdings.is_older_than((one.topic() or "", one.partition() or 0), serial)]
+            return has_more
         batches, byte_count = read(messages, self._clock())
-        batches = [batch for batch in batches if self._goes_on(consumer, *batch)]
+        batches = [batch for batch in batches if self._is_due(consumer, serial, *batch) and self._goes_on(consumer, *batch)]
         if batches:
             self.consumed_bytes += byte_count
-            self.consumed_records += len(messages)
+            self.consumed_records += sum(len(records) for _, _, records in batches)
             self.hindrances.came({topic for topic, _, _ in batches}, self._clock())
             with self._untaken_lock:
                 self._untaken += 1
             self._tell(Fetched(batches))
+        return has_more
+
+    def _is_due(self, consumer: Consumer, serial: int, topic: str, partition: int, records: list[Record]) -> bool:
+        """Whether these are of an assignment that was there before they came, and released.
+
+        A rebalance may have come between two records of a batch: what belongs to an assignment that has ended must not be taken for the
+        beginning of the next one. And the client may lose the order to hold a partition back: what came too early comes once more.
+        """
+        place = topic, partition
+        if self._holdings.is_held(place):
+            log.warning("records of a partition came too early: they come again", extra={"topic": topic, "partition": partition})
+            consumer.pause([TopicPartition(*place)])
+            self._beginnings.begin_again(consumer, place, records[0].offset)
+            return False
+        return self._holdings.is_older_than(place, serial)
 
     def _goes_on(self, consumer: Consumer, topic: str, partition: int, records: list[Record]) -> bool:
         """Whether these follow what came before, or what the group has committed.
@@ -261,6 +280,7 @@ class Member:
         once been about to begin, instead of at the committed offset. Then it is sent forward again.
         """
         place, first = (topic, partition), records[0].offset
+        self._beginnings.came(place)
         next_offset = self._next.get(place, first)
         if first >= next_offset:
             self._next[place] = records[-1].offset + 1
@@ -274,6 +294,7 @@ class Member:
         self._lose([place])
         consumer.pause([TopicPartition(topic, partition)])
         consumer.seek(TopicPartition(topic, partition, first))
+        self._beginnings.assigned(TopicPartition(topic, partition, first))
         self._tell(PartitionsAssigned([CommittedPosition(topic, partition, is_new_log=True)]), self._holdings.add([place]))
         return False
 
@@ -311,8 +332,10 @@ class Member:
         if not partitions:
             return
         found = self._find_committed(consumer, partitions)
-        consumer.incremental_assign(found)
-        consumer.pause(found)
+        begins = _find_begins(consumer, found)
+        consumer.pause(begins)  # else it fetches at once, and throws that away; it may not know them yet
+        consumer.incremental_assign(begins)
+        consumer.pause(begins)
         serials = self._holdings.add((one.topic, one.partition) for one in found)
         positions = [
             CommittedPosition(one.topic, one.partition, one.offset, one.metadata or "")
@@ -320,6 +343,9 @@ class Member:
             else CommittedPosition(one.topic, one.partition)
             for one in found
         ]
+        for begin in begins:
+            if begin.offset >= 0:
+                self._beginnings.assigned(begin)
         for one in positions:
             if one.offset is not None:
                 self._next[one.topic, one.partition] = one.offset
@@ -342,9 +368,9 @@ class Member:
                 break
             for one in found:
                 if one.error is not None:
-                    one.offset = OFFSET_INVALID
+                    one.offset = OFFSET_STORED
             return found
-        return [TopicPartition(one.topic, one.partition, OFFSET_INVALID) for one in partitions]
+        return [TopicPartition(one.topic, one.partition, OFFSET_STORED) for one in partitions]
 
     def _on_revoke(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         places = [(one.topic, one.partition) for one in partitions]
@@ -374,6 +400,7 @@ class Member:
 
     def _forget(self, places: list[Place]) -> None:
         self._holdings.remove(places)
+        self._beginnings.forget(places)
         self.lag.forget(places)
         for place in places:
             self._next.pop(place, None)
@@ -408,6 +435,18 @@ class Member:
         if error is not None:
             self.hindrances.refused(error, None, self._clock())
             self._tell(CommitFailed(failed, error.str()))
+
+
+def _find_begins(consumer: Consumer, committed: list[TopicPartition]) -> list[TopicPartition]:
+    """At the committed offset or, where none is, at the log's begin. Left to itself the client asks later, at the time of other orders."""
+    new = [TopicPartition(one.topic, one.partition, OFFSET_BEGINNING) for one in committed if one.offset == OFFSET_INVALID]
+    try:
+        found = consumer.offsets_for_times(new, timeout=BEGINS_SECONDS) if new else []
+    except KafkaException as error:
+        log.warning("it was not found where logs begin", extra={"text": error_in(error).str()})
+        found = []
+    begins = {(one.topic, one.partition): one for one in found if one.error is None}
+    return [begins.get((one.topic, one.partition), one) for one in committed]
 
 
 def _position(point: CommitPoint) -> TopicPartition:

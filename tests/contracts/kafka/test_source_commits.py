@@ -2,6 +2,10 @@
 
 from typing import Any
 
+import pytest
+from confluent_kafka import Consumer, KafkaError, KafkaException
+
+from relay.kafka import member
 from relay.kafka.source import CommitFailed, CommitPoint, Committed, PartitionsLeaving
 
 
@@ -30,6 +34,30 @@ def test_a_commit_is_where_the_group_goes_on(kafka: Any, listening: Any, run: An
 
     run(first())
     run(second())
+
+
+@pytest.mark.parametrize("question", ["committed", "offsets_for_times"])
+def test_without_an_answer_the_client_finds_the_place_itself(kafka: Any, listening: Any, run: Any, monkeypatch: Any, question: str) -> None:
+    """What was committed is not read again because Kafka did not say where that was, and what was not is not left out."""
+    topic, group = kafka.new_topic(), kafka.name()
+    kafka.fill(topic, 20)
+
+    def is_not_answered(*_: Any, **__: Any) -> None:
+        raise KafkaException(KafkaError(KafkaError._TIMED_OUT))
+
+    async def scenario() -> None:
+        async with listening(kafka, topic, group) as listener:
+            await listener.until(lambda: listener.count >= 80, "everything is read")
+            listener.source.commit([CommitPoint(topic, 1, 7)])
+            await listener.until(lambda: bool(listener.all(Committed)), "it is committed")
+        monkeypatch.setattr(member, "Consumer", type("Unanswered", (Consumer,), {question: is_not_answered}))
+        async with listening(kafka, topic, group) as listener:
+            await listener.until(lambda: listener.count >= 73, "what was not committed is read")
+            assert listener.assigned[topic, 1].offset == (None if question == "committed" else 7)
+            assert listener.offsets((topic, 1)) == list(range(7, 20))
+            assert all(listener.offsets((topic, partition)) == list(range(20)) for partition in (0, 2, 3))
+
+    run(scenario())
 
 
 def test_what_is_not_ours_is_not_committed(kafka: Any, listening: Any, run: Any) -> None:

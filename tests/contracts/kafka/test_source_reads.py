@@ -6,7 +6,7 @@ from typing import Any
 from confluent_kafka import TIMESTAMP_NOT_AVAILABLE, Consumer, TopicPartition
 
 from relay.core.events import Record
-from relay.kafka import member
+from relay.kafka import beginnings, member
 from relay.kafka.member import HUNG_SECONDS
 from relay.kafka.reading import read
 from relay.kafka.source import CommitPoint, Committed, Fetched
@@ -133,6 +133,93 @@ def test_a_held_partition_is_not_read(kafka: Any, listening: Any, run: Any) -> N
             listener.source.release([(topic, 0), (topic, 3)])
             await listener.until(lambda: listener.count >= 400, "the others are read")
             assert all(listener.offsets((topic, partition)) == list(range(100)) for partition in range(4))
+
+    run(scenario())
+
+
+def test_a_partition_that_the_client_forgets_is_read(kafka: Any, listening: Any, run: Any, monkeypatch: Any) -> None:
+    """A partition that the client never begins to read is told to it again, and read from its beginning; the others are left alone."""
+    monkeypatch.setattr(beginnings, "SILENT_SECONDS", 1.0)
+    topic = kafka.new_topic()
+    kafka.fill(topic, 100)
+    told: list[list[int]] = []
+
+    class Forgetful(Consumer):
+        def incremental_assign(self, partitions: Any) -> None:
+            told.append(sorted(one.partition for one in partitions))
+            super().incremental_assign([one for one in partitions if one.partition != 2 or len(told) > 1])
+
+    monkeypatch.setattr(member, "Consumer", Forgetful)
+
+    async def scenario() -> None:
+        async with listening(kafka, topic, kafka.name()) as listener:
+            await listener.until(lambda: listener.count >= 400, "all partitions are read")
+            assert all(listener.offsets((topic, partition)) == list(range(100)) for partition in range(4))
+            assert told == [[0, 1, 2, 3], [2]]
+
+    run(scenario())
+
+
+def test_a_quiet_partition_is_asked_after_once(kafka: Any, listening: Any, run: Any, monkeypatch: Any) -> None:
+    """Where nothing is to be read the client is asked once, and what comes later is read from where it begins."""
+    monkeypatch.setattr(beginnings, "SILENT_SECONDS", 1.0)
+    topic, group = kafka.new_topic(), kafka.name()
+    kafka.fill(topic, 20, partitions=1)
+    asked: list[tuple[int, int]] = []
+
+    class Watched(Consumer):
+        def seek(self, partition: Any) -> None:
+            asked.append((partition.partition, partition.offset))
+            super().seek(partition)
+
+    monkeypatch.setattr(member, "Consumer", Watched)
+
+    async def scenario() -> None:
+        async with listening(kafka, topic, group) as listener:
+            await listener.until(lambda: listener.count == 20, "the first partition is read")
+            listener.points = lambda places: [CommitPoint(*place, 20, "") for place in places if place == (topic, 0)]
+            polled = listener.source.last_poll_at
+            await listener.until(lambda: listener.source.last_poll_at > polled + 2.5, "it has polled for long")
+            assert sorted(asked) == [(partition, 0) for partition in (1, 2, 3)]
+            kafka.fill(topic, 5, start=20)
+            await listener.until(lambda: listener.count >= 40, "what is new is read")
+            assert [len(listener.offsets((topic, partition))) for partition in range(4)] == [25, 5, 5, 5]
+            asked.clear()
+        async with listening(kafka, topic, group) as listener:
+            await listener.until(lambda: listener.count >= 20, "what was not committed is read")
+            polled = listener.source.last_poll_at
+            await listener.until(lambda: listener.source.last_poll_at > polled + 2.5, "it has polled for long")
+            assert listener.offsets((topic, 0)) == list(range(20, 25))
+            assert asked == []
+
+    run(scenario())
+
+
+def test_what_comes_before_its_release_comes_again(kafka: Any, listening: Any, run: Any, monkeypatch: Any) -> None:
+    """Where the client loses the order to hold a partition back, its records wait all the same."""
+    topic = kafka.new_topic()
+    kafka.fill(topic, 100)
+    paused: list[int] = []
+
+    class Deaf(Consumer):
+        def pause(self, partitions: Any) -> None:
+            paused.append(len(partitions))
+            if len(paused) > 2:  # it is told before it is assigned, and after
+                super().pause(partitions)
+
+    def hold(listener: Any) -> None:
+        listener.must_release = False
+
+    monkeypatch.setattr(member, "Consumer", Deaf)
+
+    async def scenario() -> None:
+        async with listening(kafka, topic, kafka.name(), prepare=hold) as listener:
+            await listener.until(lambda: len(paused) >= 6, "each partition is held back again")
+            assert listener.count == 0
+            kafka.fill(topic, 10, start=100)
+            listener.source.release([(topic, partition) for partition in range(4)])
+            await listener.until(lambda: listener.count >= 440, "all is read")
+            assert all(listener.offsets((topic, partition)) == list(range(110)) for partition in range(4))
 
     run(scenario())
 

@@ -14,8 +14,7 @@ The CPU time of the server is told as well: it must not be the limit.
 In most shapes a topic lies ready and everybody goes as fast as he can, so he who is faster has more to do at once, which makes each event
 cheaper. In the shapes `paced` events come at a rate that all can bear, whatever is behind: as on most days. Of `paced-30` and `paced-1000`
 the second has thirty times as many requests under way, and connections, at the same rate; counted is the second half, when everybody has
-found his pace. `latency-80` reads further ahead, for it shall
-have 2,000 requests under way.
+found his pace. `latency-80` reads further ahead, for it shall have 2,000 requests under way.
 """
 
 import argparse
@@ -47,7 +46,7 @@ PEERS = HERE / "peers"
 KAFKA = HERE.parent / "tests" / "kafka" / "kafka.sh"
 BUILT = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "relay-bench"
 READ_AHEAD = 10_000  # of a default of 100,000: else most of a topic would be read before anything is counted, and reading cost nothing
-PACE_SECONDS = 0.002
+PACE_SECONDS = 0.002  # how long a producer that keeps a pace sleeps when it is ahead
 SLOW_PEERS = {"naive", "httpx"}
 SLOW_EVENTS = 6_000  # what they are given to do: at their pace a whole topic would take an hour, and 100,000 sessions as long to open
 

@@ -25,6 +25,7 @@ log = getLogger("relay.kafka.source")
 
 SILENT_SECONDS: Final = 3.0  # after a release; the client may wait for an answer of Kafka meanwhile, so each time it gets twice as long
 SILENT_SECONDS_MAX: Final = 60.0
+_NEVER_BEGAN: Final = KafkaError._STATE  # noqa: SLF001  # the library's public name
 
 
 class Beginnings:
@@ -56,7 +57,7 @@ class Beginnings:
     def begin_again(self, consumer: Consumer, place: Place, first: int) -> None:
         """Records of it came too early, the first of them at this offset: have them come once more."""
         error = _seek(consumer, self._begins.get(place) or TopicPartition(*place, first))
-        if error is not None and error.code() != KafkaError._STATE:  # noqa: SLF001  # the library's public name
+        if error is not None and error.code() != _NEVER_BEGAN:
             raise KafkaException(error)
 
     def look(self, consumer: Consumer, now: float, *, has_more: bool) -> None:
@@ -70,7 +71,7 @@ class Beginnings:
                 continue
             seconds = min(2 * self._waiting[place][1], SILENT_SECONDS_MAX)
             self._waiting[place] = now + seconds, seconds
-            if error.code() == KafkaError._STATE:  # noqa: SLF001  # the library's public name
+            if error.code() == _NEVER_BEGAN:
                 fields = {"topic": begin.topic, "partition": begin.partition}
                 log.warning("the client has not begun to read a partition: it is told again", extra=fields)
                 for order in (consumer.incremental_unassign, consumer.incremental_assign):
@@ -79,7 +80,7 @@ class Beginnings:
 
 
 def _seek(consumer: Consumer, to: TopicPartition) -> KafkaError | None:
-    """Refused with `_STATE` where the client has not begun to read."""
+    """Why the client refuses to; `_NEVER_BEGAN` where it has not begun to read."""
     try:
         consumer.seek(to)
     except KafkaException as exception:

@@ -228,6 +228,10 @@ class Rig:
         await self.wait_until(lambda: sum(map(outcomes, apps)) >= self._expected)
         await self.look(apps[-1])
 
+    async def wait_for_commits(self, app: App) -> None:
+        """Wait until each partition has been committed to, which comes up to a second after its first events."""
+        await self.wait_until(lambda: app.parts is not None and app.parts.source.lag() and len(app.parts.source.committed()) == PARTITIONS)
+
     async def look(self, app: App) -> str:
         """Ask for every page, the console's and those of some of its sessions as well; returns the metrics."""
         assert app.admin is not None

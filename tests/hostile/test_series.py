@@ -42,7 +42,7 @@ def test_a_crowd_adds_no_series(rig: Callable[..., Any], crowd_of: Callable[...,
         async with rig(faults=("events:410:0.02", "events:500:0.02", "events:400:0.02")) as one, one.relay() as app:
             one.produce(crowd_of(10, "few", with_poison=True))
             await one.settle(app)
-            await one.wait_until(lambda: app.parts is not None and app.parts.source.lag())
+            await one.wait_for_commits(app)
             few = await one.look(app)
             for begin in range(0, SESSIONS, SESSIONS_AT_ONCE):
                 one.produce(crowd_of(min(SESSIONS_AT_ONCE, SESSIONS - begin), f"many-{begin}", with_poison=False))

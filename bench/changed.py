@@ -71,8 +71,8 @@ class Noting(Consumer):
         super().pause(partitions)
 
     def incremental_assign(self, partitions: list[TopicPartition]) -> None:
-        """What is assigned is paused before and after; that does not count."""
-        self.pauses -= 2
+        """What is assigned is paused before; that does not count."""
+        self.pauses -= 1
         super().incremental_assign(partitions)
 
     def note(self, text: str) -> None:

@@ -49,7 +49,7 @@ class Lag:
             self._ends.clear()
         elif places and now - self._asked_at >= ASK_SECONDS:
             self._asked_at = now
-            self._ask(consumer, places)
+            self.ask(consumer, places)
         messages: dict[Place, int] = {}
         ends: dict[Place, int] = {}
         for place in places:
@@ -61,7 +61,8 @@ class Lag:
         self.messages, self.ends = messages, ends
         self.offsets = dict(self._committed)
 
-    def _ask(self, consumer: Consumer, places: list[Place]) -> None:
+    def ask(self, consumer: Consumer, places: Iterable[Place]) -> None:
+        """Ask the brokers where these end."""
         try:
             found = consumer.offsets_for_times([TopicPartition(*place, OFFSET_END) for place in places], timeout=ANSWER_SECONDS)
         except KafkaException:

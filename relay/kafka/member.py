@@ -3,7 +3,7 @@
 In: requests of the loop's thread, rebalances, records. Out: the messages of `reports.py`, by way of `tell`.
 
 - It polls always, or nearly so: whoever stops polling loses his partitions.
-- A newly assigned partition is paused within the very callback that assigns it, and read once the pump has released it.
+- A newly assigned partition is paused before the client is told to begin with it, and read once the pump has released it.
 - Flow control stops the reading of all partitions, never of some: some would starve. To pause at the client throws away what was fetched
   ahead. So for the first minute of a stop one record is taken now and then instead: with it come commits and rebalances, which stand before
   records in the client's queue. Only a longer stop pauses at the client, and polls on.
@@ -229,6 +229,7 @@ class Member:
             consumer.pause([TopicPartition(*place) for place in pause])
         if resume:
             consumer.resume([TopicPartition(*place) for place in resume])
+            self.lag.ask(consumer, resume)  # which wakes the client as well: it looks only once a second what there is to fetch
             self._beginnings.released(resume, self._clock())
         has_more = self._read(consumer)
         self._beginnings.look(consumer, self._clock(), has_more=has_more)
@@ -333,9 +334,9 @@ class Member:
             return
         found = self._find_committed(consumer, partitions)
         begins = _find_begins(consumer, found)
-        consumer.pause(begins)  # else it fetches at once, and throws that away; it may not know them yet
+        consumer.position(begins)  # what it has never heard of it does not pause
+        consumer.pause(begins)  # now: what it fetches before a pause is thrown away
         consumer.incremental_assign(begins)
-        consumer.pause(begins)
         serials = self._holdings.add((one.topic, one.partition) for one in found)
         positions = [
             CommittedPosition(one.topic, one.partition, one.offset, one.metadata or "")

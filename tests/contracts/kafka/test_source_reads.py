@@ -1,5 +1,7 @@
 """What the source hands over, on either Kafka."""
 
+import json
+import os
 import time
 from typing import Any
 
@@ -137,6 +139,71 @@ def test_a_held_partition_is_not_read(kafka: Any, listening: Any, run: Any) -> N
     run(scenario())
 
 
+def test_what_is_held_is_not_fetched(kafka: Any, listening: Any, run: Any, monkeypatch: Any) -> None:
+    """What the client fetched before it is told to hold a partition back would be thrown away, and fetched again."""
+    topic = kafka.new_topic()
+    for number in range(400):
+        kafka.produce(topic, os.urandom(1000), partition=number % 4)
+    kafka.flush()
+    told: list[dict[str, Any]] = []
+
+    class Telling(Consumer):
+        def __init__(self, properties: Any) -> None:
+            super().__init__(properties | {"statistics.interval.ms": 100, "stats_cb": lambda text: told.append(json.loads(text))})
+
+        def incremental_assign(self, partitions: Any) -> None:
+            super().incremental_assign(partitions)
+            time.sleep(0.5)  # it could fetch now
+
+    def hold(listener: Any) -> None:
+        listener.must_release = False
+
+    def fetched() -> int:
+        return sum(broker["rxbytes"] for broker in told[-1]["brokers"].values())
+
+    monkeypatch.setattr(member, "Consumer", Telling)
+
+    async def scenario() -> None:
+        async with listening(kafka, topic, kafka.name(), prepare=hold) as listener:
+            await listener.until(lambda: len(listener.assigned) == 4, "partitions are assigned")
+            so_far = len(told)
+            await listener.until(lambda: len(told) >= so_far + 5, "the client tells of a time in which they were held")
+            assert fetched() < 50_000
+            listener.source.release([(topic, partition) for partition in range(4)])
+            await listener.until(lambda: listener.count == 400, "all is read")
+            so_far = len(told)
+            await listener.until(lambda: len(told) > so_far, "the client tells of it")
+            assert 400_000 < fetched() < 500_000
+
+    run(scenario())
+
+
+def test_what_is_released_is_asked_for_at_once(kafka: Any, listening: Any, run: Any, monkeypatch: Any) -> None:
+    """A client with nothing to fetch looks once a second whether that has changed: it is woken, by a question to the brokers."""
+    topic = kafka.new_topic()
+    kafka.fill(topic, 10)
+    told: list[tuple[str, list[int]]] = []
+
+    class Watched(Consumer):
+        def resume(self, partitions: Any) -> None:
+            told.append(("resume", sorted(one.partition for one in partitions)))
+            super().resume(partitions)
+
+        def offsets_for_times(self, partitions: Any, timeout: float) -> Any:
+            told.append(("ask", sorted(one.partition for one in partitions)))
+            return super().offsets_for_times(partitions, timeout=timeout)
+
+    monkeypatch.setattr(member, "Consumer", Watched)
+
+    async def scenario() -> None:
+        async with listening(kafka, topic, kafka.name()) as listener:
+            await listener.until(lambda: listener.count == 40, "all is read")
+            resumed = told.index(("resume", [0, 1, 2, 3]))
+            assert told[resumed + 1] == ("ask", [0, 1, 2, 3])
+
+    run(scenario())
+
+
 def test_a_partition_that_the_client_forgets_is_read(kafka: Any, listening: Any, run: Any, monkeypatch: Any) -> None:
     """A partition that the client never begins to read is told to it again, and read from its beginning; the others are left alone."""
     monkeypatch.setattr(beginnings, "SILENT_SECONDS", 1.0)
@@ -204,7 +271,7 @@ def test_what_comes_before_its_release_comes_again(kafka: Any, listening: Any, r
     class Deaf(Consumer):
         def pause(self, partitions: Any) -> None:
             paused.append(len(partitions))
-            if len(paused) > 2:  # it is told before it is assigned, and after
+            if len(paused) > 1:  # it is told before it is assigned
                 super().pause(partitions)
 
     def hold(listener: Any) -> None:
@@ -214,7 +281,7 @@ def test_what_comes_before_its_release_comes_again(kafka: Any, listening: Any, r
 
     async def scenario() -> None:
         async with listening(kafka, topic, kafka.name(), prepare=hold) as listener:
-            await listener.until(lambda: len(paused) >= 6, "each partition is held back again")
+            await listener.until(lambda: len(paused) >= 5, "each partition is held back again")
             assert listener.count == 0
             kafka.fill(topic, 10, start=100)
             listener.source.release([(topic, partition) for partition in range(4)])

@@ -12,6 +12,7 @@ client has fetched for the source, against what there was to handle: more than t
 import argparse
 import json
 import statistics
+import sys
 import tempfile
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -36,7 +37,7 @@ def failing(bootstrap: str, folder: Path, *, events: int, pairs: int) -> tuple[s
         for name, used in found.items():
             flags = [] if name == "none" else [f"-fail-sessions={FAIL_EVERY}"]
             used.append(one_failing(bootstrap, topic, shape, folder, flags))
-            print(f"failing {number + 1}/{pairs} {name}: {used[-1]}", flush=True)
+            print(f"failing {number + 1}/{pairs} {name}: {used[-1]}", file=sys.stderr, flush=True)
     sound, ill = found.values()
     medians = {name: [statistics.median(getattr(one, figure) for one in used) for figure in FIGURES] for name, used in found.items()}
     rows = [[name, f"{cost:.1f}", f"{rate:,.0f}"] for name, (cost, rate) in medians.items()]

@@ -255,10 +255,11 @@ def produce(bootstrap: str, shape: Shape) -> str:
     return topic
 
 
-def create(bootstrap: str, topic: str, partitions: int) -> str:
-    """A topic without anything in it; its name."""
+def create(bootstrap: str, topic: str, partitions: int, **config: str) -> str:
+    """A topic without anything in it, with underscores for the dots of its configuration; its name."""
     admin = AdminClient({"bootstrap.servers": bootstrap})  # by a name: it must outlive its answer
-    admin.create_topics([NewTopic(topic, partitions, 1)])[topic].result()
+    configuration = {name.replace("_", "."): value for name, value in config.items()}
+    admin.create_topics([NewTopic(topic, partitions, 1, config=configuration)])[topic].result()
     time.sleep(1)
     return topic
 

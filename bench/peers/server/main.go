@@ -1,8 +1,8 @@
 // A fast API server for measurements: opens whatever is a session, takes whatever is an event, late or with failures when told to.
 //
 // In: HTTP/1.1 requests, plain or over TLS. Out: 201 with a Location for openings, 204 for events; GET /account says how many of each, and
-// with -latencies how long events took that say when they were due. It parses just enough of a request to find its end, so that the
-// machine's time goes to whoever is measured.
+// with -arrivals a file says when events arrived that say when they were due. It parses just enough of a request to find its end, so that
+// the machine's time goes to whoever is measured.
 package main
 
 import (
@@ -31,7 +31,7 @@ var (
 	failEvery     = flag.Int64("fail-every", 0, "every n-th event is answered 500")
 	forgetEvery   = flag.Int64("forget-every", 0, "every n-th event is answered 410")
 	failSessions  = flag.Int64("fail-sessions", 0, "every event of every n-th session is answered 500")
-	latencies     = flag.Bool("latencies", false, "tell by crowd how long events took whose bodies say when they were due")
+	arrivalsTo    = flag.String("arrivals", "", "note in this file when events arrived whose bodies say when they were due")
 	certificateTo = flag.String("tls", "", "speak TLS, and write the certificate to this file")
 
 	openings, events, failures, forgotten, arrivals atomic.Int64
@@ -39,6 +39,9 @@ var (
 
 func main() {
 	flag.Parse()
+	if *arrivalsTo != "" {
+		noteInto(*arrivalsTo)
+	}
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		log.Fatal(err)
@@ -100,7 +103,7 @@ func skipRest(reader *bufio.Reader) bool {
 			return false
 		}
 		if len(header) <= 2 {
-			if *latencies && length <= 16384 { // what the reader holds at once
+			if noted != nil && length <= 16384 { // what the reader holds at once
 				if body, err := reader.Peek(length); err == nil {
 					note(body, time.Now().UnixNano())
 				}
@@ -116,8 +119,9 @@ func skipRest(reader *bufio.Reader) bool {
 
 func answer(isOpening, isQuestion, isFailing bool) []byte {
 	if isQuestion {
-		body := fmt.Sprintf(`{"openings": %d, "events": %d, "failures": %d, "forgotten": %d, "latencies": %s}`,
-			openings.Load(), events.Load(), failures.Load(), forgotten.Load(), toldLatencies())
+		writeNoted()
+		body := fmt.Sprintf(`{"openings": %d, "events": %d, "failures": %d, "forgotten": %d}`,
+			openings.Load(), events.Load(), failures.Load(), forgotten.Load())
 		return []byte(fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s", len(body), body))
 	}
 	if isOpening {

@@ -14,6 +14,11 @@ from relay.kafka.reading import read
 from relay.kafka.source import CommitPoint, Committed, Fetched
 
 
+def hold(listener: Any) -> None:
+    """Have what is assigned wait until the test releases it."""
+    listener.must_release = False
+
+
 def test_records_come_in_order(kafka: Any, listening: Any, run: Any) -> None:
     """Every record of every partition comes once, in the order of the log."""
     topic = kafka.new_topic()
@@ -124,9 +129,6 @@ def test_a_held_partition_is_not_read(kafka: Any, listening: Any, run: Any) -> N
     kafka.fill(topic, 100)
 
     async def scenario() -> None:
-        def hold(listener: Any) -> None:
-            listener.must_release = False
-
         async with listening(kafka, topic, kafka.name(), prepare=hold) as listener:
             await listener.until(lambda: len(listener.assigned) == 4, "partitions are assigned")
             listener.source.release([(topic, 1), (topic, 2)])
@@ -154,9 +156,6 @@ def test_what_is_held_is_not_fetched(kafka: Any, listening: Any, run: Any, monke
         def incremental_assign(self, partitions: Any) -> None:
             super().incremental_assign(partitions)
             time.sleep(0.5)  # it could fetch now
-
-    def hold(listener: Any) -> None:
-        listener.must_release = False
 
     def fetched() -> int:
         return sum(broker["rxbytes"] for broker in told[-1]["brokers"].values())
@@ -273,9 +272,6 @@ def test_what_comes_before_its_release_comes_again(kafka: Any, listening: Any, r
             paused.append(len(partitions))
             if len(paused) > 1:  # it is told before it is assigned
                 super().pause(partitions)
-
-    def hold(listener: Any) -> None:
-        listener.must_release = False
 
     monkeypatch.setattr(member, "Consumer", Deaf)
 

@@ -197,7 +197,7 @@ def page(rows: list[Row]) -> str:
         "most ms",
         "p50 from Kafka on",
         "p99 from Kafka on",
-        "cores",
+        "cores of the relay",
     ]
     lines = [
         [

@@ -119,9 +119,9 @@ func skipRest(reader *bufio.Reader) bool {
 
 func answer(isOpening, isQuestion, isFailing bool) []byte {
 	if isQuestion {
-		writeNoted()
 		body := fmt.Sprintf(`{"openings": %d, "events": %d, "failures": %d, "forgotten": %d}`,
 			openings.Load(), events.Load(), failures.Load(), forgotten.Load())
+		writeNoted() // after counting: what is counted has been noted
 		return []byte(fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s", len(body), body))
 	}
 	if isOpening {
